@@ -1,0 +1,44 @@
+"""Build the truth about every customer: staging, core and point-in-time features, with dbt.
+
+Reads: `raw.*`. Writes: `core.*`, `features.*`, `ops.runs`. Starts: `train_models`, by the asset
+`lake.features.customer_features`. Gate: dbt tests and unit tests run with the models.
+On failure: read the dbt task's log, mend the model or the data, clear the task. A rerun rebuilds the same tables.
+"""
+
+from airflow.sdk import Metadata, dag, get_current_context, task
+from dagkit import DEFAULT_ARGS, FEATURES, PARAMS, RAW
+from dagkit.dbt import build_dbt
+from dagkit.runs import Payload, find_payload, run_job
+
+
+@dag(
+    doc_md=__doc__,
+    schedule=[RAW],
+    catchup=False,
+    max_active_runs=1,
+    default_args=DEFAULT_ARGS,
+    params=PARAMS,
+    tags=["personalake"],
+)
+def build_features():
+    @task
+    def plan_features() -> Payload:
+        """Fix the run's point in time and dbt's variables."""
+        return run_job("plan_features", find_payload(get_current_context()))
+
+    @task.short_circuit(ignore_downstream_trigger_rules=False)
+    def is_new(payload: Payload) -> bool:
+        """Skip dbt when its tables already hold this very run."""
+        return not payload["is_done"]
+
+    @task(outlets=[FEATURES], trigger_rule="none_failed")
+    def record_features(payload: Payload):
+        """Write the run down, and announce the features."""
+        run_job("record_features", payload)
+        yield Metadata(FEATURES, payload)
+
+    plan = plan_features()
+    is_new(plan) >> build_dbt("features", "plan_features") >> record_features(plan)
+
+
+build_features()

@@ -1,0 +1,1 @@
+"""Personalake: from a shop's logs to customer segments and recommendations worth sending."""

@@ -1,0 +1,5 @@
+"""The command line `personalake`."""
+
+from jobs.cli.app import main
+
+__all__ = ["main"]

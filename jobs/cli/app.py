@@ -1,0 +1,191 @@
+"""Commands: what a person or a script can ask for. Each says what it did; a fault is one line and exit status 1."""
+
+import csv
+import subprocess
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from jobs.errors import PersonalakeError
+
+app = typer.Typer(
+    name="personalake",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    help=(
+        "From a shop's logs to customer segments and recommendations worth sending.\n\n"
+        "Start with [bold]personalake demo[/], then bring your own logs: write a run configuration "
+        "(examples: config/examples/), check it with [bold]personalake validate --config FILE[/], "
+        "and [bold]personalake run --config FILE[/]."
+    ),
+)
+out = Console()
+err = Console(stderr=True)
+
+ConfigOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--config", "-c", help="Run configuration (YAML); PERSONALAKE_CONFIG unless given."
+    ),
+]
+LakeOption = Annotated[
+    Path | None,
+    typer.Option("--lake", help="Folder of the lake; <data>/lake unless given."),
+]
+MAX_SHOWN_ROWS = 100  # what a terminal can show; --csv gives all
+
+
+def _open_run(
+    config: Path | None, lake: Path | None, as_of: str | None = None, **flags: bool
+) -> Any:
+    from jobs import pipeline
+
+    payload: dict[str, Any] = {"as_of": as_of, **flags}
+    if config is not None:
+        payload["config"] = str(config)
+    if lake is not None:
+        payload["PERSONALAKE_LAKE"] = str(lake)
+    return pipeline.open_run(payload, now=datetime.now(UTC))
+
+
+@app.command()
+def run(
+    config: Annotated[Path, typer.Option("--config", "-c", help="Run configuration (YAML).")],
+    as_of: Annotated[
+        str | None,
+        typer.Option(
+            "--as-of", help="Date or instant up to which the world is known, e.g. 2026-07-01."
+        ),
+    ] = None,
+    lake: LakeOption = None,
+    force: Annotated[bool, typer.Option(help="Compute even what is on record.")] = False,
+    allow_shrink: Annotated[
+        bool, typer.Option(help="Let a partition be replaced by one with far fewer rows.")
+    ] = False,
+) -> None:
+    """Run the whole chain once: extract, features, training, scoring, export, report.
+
+    It goes through the same Airflow DAGs as a scheduled run, without a scheduler. Files that were loaded are not loaded
+    again, and a run that is on record changes nothing.
+    """
+    from jobs.cli.running import run_chain
+    from jobs.cli.showing import show_outcome
+
+    pipeline_run = _open_run(config, lake, as_of, force=force, allow_shrink=allow_shrink)
+    outcome = run_chain(pipeline_run, err)
+    show_outcome(outcome, pipeline_run, out)
+
+
+@app.command()
+def demo(
+    customers: Annotated[int | None, typer.Option(help="Customers of the demo shop.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of the demo shop.")] = None,
+) -> None:
+    """Write the logs of a demo shop and run the whole chain on them."""
+    from jobs.cli.running import run_chain, write_demo_shop
+    from jobs.cli.showing import show_outcome
+
+    pipeline_run = _open_run(None, None)
+    write_demo_shop(pipeline_run, err, n_customers=customers, seed=seed)
+    outcome = run_chain(pipeline_run, err)
+    show_outcome(outcome, pipeline_run, out)
+
+
+@app.command()
+def validate(
+    config: Annotated[Path, typer.Option("--config", "-c", help="Run configuration (YAML).")],
+) -> None:
+    """Check a run configuration and show what its sources would give, column by column. Loads nothing."""
+    from jobs.cli.showing import show_samples
+    from jobs.segments import load_segments
+    from jobs.sources.sampling import sample_sources
+
+    pipeline_run = _open_run(config, None)
+    from jobs.pipeline import find_segments_dir
+
+    samples = sample_sources(pipeline_run.config, pipeline_run.config_path)
+    rules = load_segments(find_segments_dir(pipeline_run))
+    show_samples(samples, out)
+    out.print(f"[green]{config} is valid[/]: {len(samples)} sources, {len(rules)} rule segments")
+    if any(not sample.count_good for sample in samples):
+        raise typer.Exit(1)
+
+
+@app.command()
+def sql(
+    query: Annotated[
+        str, typer.Argument(help="SELECT over the lake, e.g. 'SELECT * FROM core.customers'.")
+    ],
+    as_csv: Annotated[
+        bool, typer.Option("--csv", help="Write CSV to standard output, every row.")
+    ] = False,
+    config: ConfigOption = None,
+    lake: LakeOption = None,
+) -> None:
+    """Query the lake (read-only), also while a run writes."""
+    import duckdb
+
+    from jobs.cli.showing import show_rows
+    from jobs.lake import connect
+
+    con = connect(_open_run(config, lake).settings)
+    try:
+        cursor = con.execute(query)
+        names = [column[0] for column in cursor.description or []]
+        if as_csv:
+            writer = csv.writer(sys.stdout)
+            writer.writerow(names)
+            while rows := cursor.fetchmany(10_000):
+                writer.writerows(rows)
+        else:
+            show_rows(names, cursor.fetchmany(MAX_SHOWN_ROWS + 1), MAX_SHOWN_ROWS, out)
+    except duckdb.Error as fault:
+        err.print(f"[red]SQL:[/] {str(fault).strip()}", highlight=False, markup=True)
+        raise typer.Exit(1) from fault
+    finally:
+        con.close()
+
+
+@app.command()
+def status(config: ConfigOption = None, lake: LakeOption = None) -> None:
+    """Show what the lake holds, how fresh it is, what ran last and what the gates found."""
+    from jobs.cli.showing import show_status
+
+    show_status(_open_run(config, lake), out)
+
+
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def dbt(context: typer.Context, config: ConfigOption = None, lake: LakeOption = None) -> None:
+    """Run dbt on the lake, e.g. [bold]personalake dbt build --selector features[/]."""
+    from jobs.cli.running import dbt_command
+
+    command, environment = dbt_command(_open_run(config, lake), context.args)
+    raise typer.Exit(subprocess.run(command, env=environment, check=False).returncode)
+
+
+@app.command()
+def maintain(config: ConfigOption = None, lake: LakeOption = None) -> None:
+    """Compact the lake: merge small files, forget old snapshots, remove files that nothing names."""
+    from jobs.cli.running import run_dags
+
+    run_dags(_open_run(config, lake), ("maintain_lake",), err)
+    out.print("[green]The lake is compact.[/]")
+
+
+def main() -> None:
+    """Run a command; a known fault ends with one line on standard error and status 1."""
+    try:
+        app()
+    except PersonalakeError as fault:
+        err.print(f"[bold red]Error:[/] {_plain(str(fault))}", soft_wrap=True, highlight=False)
+        sys.exit(1)
+
+
+def _plain(text: str) -> str:
+    """Keep square brackets in a message from being read as markup."""
+    return text.replace("[", r"\[")

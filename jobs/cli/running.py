@@ -1,0 +1,205 @@
+"""Start the DAG chain in a process of its own and show its progress.
+
+This package does not know Airflow: it starts `dags/dagkit/local.py` as a program and reads its events from a pipe.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+)
+
+from jobs.errors import PersonalakeError
+from jobs.pipeline import PipelineRun
+from jobs.settings import PROJECT_ROOT
+
+CHAIN = ("extract_logs", "build_features", "train_models", "export_audiences")
+TITLES = {
+    "extract_logs": "Extracting logs",
+    "build_features": "Building features",
+    "train_models": "Training models",
+    "export_audiences": "Scoring and exporting",
+    "maintain_lake": "Compacting the lake",
+}
+
+
+class ChainError(PersonalakeError):
+    """A task of the chain failed; its message is the task's."""
+
+
+@dataclass
+class Outcome:
+    """What the chain did: where its log is, and how many tasks ran."""
+
+    log: Path
+    tasks: int = 0
+    seconds_by_dag: dict[str, float] = field(default_factory=dict)
+
+
+def airflow_environment(run: PipelineRun) -> dict[str, str]:
+    """The environment in which Airflow finds this project and its own small database, and is quiet."""
+    home = Path(os.environ.get("AIRFLOW_HOME", PROJECT_ROOT / ".airflow"))
+    dags = PROJECT_ROOT / "dags"
+    defaults = {
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__CORE__UNIT_TEST_MODE": "False",
+        "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
+        "AIRFLOW__COSMOS__ENABLE_TELEMETRY": "False",
+        "DO_NOT_TRACK": "1",
+        "GX_ANALYTICS_ENABLED": "false",
+    }
+    fixed = {
+        "AIRFLOW_HOME": str(home),
+        "AIRFLOW__CORE__DAGS_FOLDER": str(dags),
+        "PYTHONPATH": os.pathsep.join([str(PROJECT_ROOT), str(dags)]),
+        **({"PERSONALAKE_LAKE": str(run.settings.lake)} if run.settings.lake else {}),
+    }
+    environment = {**defaults, **os.environ, **fixed}
+    # Every process would otherwise compile Airflow and dbt anew.
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
+    return environment
+
+
+def dbt_command(run: PipelineRun, arguments: list[str]) -> tuple[list[str], dict[str, str]]:
+    """The dbt command line and environment that work on a run's lake."""
+    project = PROJECT_ROOT / "dbt_project"
+    command = [
+        str(Path(sys.executable).with_name("dbt")),
+        "--no-version-check",
+        *arguments,
+        "--project-dir",
+        str(project),
+        "--profiles-dir",
+        str(project),
+    ]
+    environment = {**os.environ, **run.settings.environment(), "PYTHONPATH": str(PROJECT_ROOT)}
+    return command, environment
+
+
+def run_chain(run: PipelineRun, console: Console) -> Outcome:
+    """Check what can be checked at once, then run the chain of DAGs.
+
+    Raises:
+        ConfigError, InputDataError: found before anything started.
+        ChainError: a task failed; the message is the task's own.
+    """
+    from jobs.lake.connection import check_folder
+    from jobs.segments import load_segments
+    from jobs.sources.plan import check_sources, plan_sources
+    from jobs.pipeline import find_segments_dir
+
+    check_sources(plan_sources(run.config, run.config_path))
+    load_segments(find_segments_dir(run))
+    check_folder(run.settings, read_only=False)
+    return run_dags(run, CHAIN, console)
+
+
+def run_dags(run: PipelineRun, dags: tuple[str, ...], console: Console) -> Outcome:
+    """Run DAGs one after another in a process of their own, with a progress bar.
+
+    Raises:
+        ChainError: a task failed.
+    """
+    logs = run.settings.data_dir / "logs"
+    logs.mkdir(parents=True, exist_ok=True, mode=0o700)
+    log = logs / f"{run.started_at:%Y%m%dT%H%M%S}-{dags[0]}.log"
+    conf = {name: value for name, value in run.to_payload().items() if value not in (None, False)}
+    read_end, write_end = os.pipe()
+    request = json.dumps({"dags": dags, "conf": conf, "events": write_end})
+    with log.open("w") as stream:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "dagkit.local", request],
+            env=airflow_environment(run),
+            cwd=PROJECT_ROOT,
+            stdin=subprocess.DEVNULL,
+            stdout=stream,
+            stderr=subprocess.STDOUT,
+            pass_fds=[write_end],
+        )
+    os.close(write_end)
+    outcome = Outcome(log)
+    try:
+        failure = _follow(read_end, outcome, console)
+        status = process.wait()
+    except BaseException:
+        process.terminate()
+        process.wait()
+        raise
+    if failure is not None:
+        raise ChainError(f"{failure}\n(log: {log})")
+    if status != 0:
+        raise ChainError(f"the chain ended with status {status}; its last lines:\n{_tail(log)}")
+    return outcome
+
+
+def _follow(descriptor: int, outcome: Outcome, console: Console) -> str | None:
+    """Show events until the process closes its end; the first failure's message, or None."""
+    failure = None
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
+    with os.fdopen(descriptor) as events, Progress(*columns, console=console) as progress:
+        bar = progress.add_task("Starting Airflow", total=None)
+        for line in events:
+            event: dict[str, Any] = json.loads(line)
+            match event["event"]:
+                case "begin":
+                    progress.update(bar, total=event["tasks"])
+                case "running":
+                    title = TITLES.get(event["dag"], event["dag"])
+                    progress.update(bar, description=f"{title}: {event['task'].replace('_', ' ')}")
+                case "success" | "skipped":
+                    outcome.tasks += 1
+                    progress.advance(bar)
+                case "failed":
+                    where = f"{event['dag']}.{event['task']}: " if event["task"] else ""
+                    failure = failure or where + event["error"]
+        if failure is None:
+            progress.update(bar, description="Done", completed=progress.tasks[0].total or 0)
+    return failure
+
+
+def _tail(log: Path, lines: int = 15) -> str:
+    return "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:])
+
+
+def write_demo_shop(
+    run: PipelineRun, console: Console, *, n_customers: int | None = None, seed: int | None = None
+) -> None:
+    """Write the demo shop's logs to `<data>/demo`, unless the same shop stands there."""
+    from jobs.demo_shop import DemoShopConfig, generate_demo_shop
+
+    given = {"n_customers": n_customers, "seed": seed}
+    config = DemoShopConfig(**{name: value for name, value in given.items() if value is not None})
+    directory = run.settings.data_dir / "demo"
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    with Progress(
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TimeElapsedColumn(),
+        console=console,
+    ) as progress:
+        bar = progress.add_task("Writing the demo shop's logs", total=None)
+        generate_demo_shop(
+            config,
+            directory,
+            on_progress=lambda done, total: progress.update(bar, completed=done, total=total),
+        )
+        progress.update(bar, total=1, completed=1)

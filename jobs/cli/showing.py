@@ -1,0 +1,199 @@
+"""Tables for the terminal."""
+
+import json
+from typing import Any
+
+import duckdb
+from rich.console import Console
+from rich.table import Table
+
+from jobs.cli.running import Outcome
+from jobs.lake import connect
+from jobs.pipeline import PipelineRun
+from jobs.settings import PROJECT_ROOT
+from jobs.sources.sampling import SourceSample
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "[dim]null[/]"
+    if isinstance(value, float):
+        return f"{value:,.4g}" if abs(value) < 1 else f"{value:,.2f}"
+    return str(value).replace("[", r"\[")
+
+
+def _numeric(rows: list[tuple[Any, ...]], index: int) -> bool:
+    values = [row[index] for row in rows if row[index] is not None]
+    return bool(values) and all(isinstance(value, int | float) for value in values)
+
+
+def show_rows(
+    names: list[str], rows: list[tuple[Any, ...]], limit: int, console: Console, title: str = ""
+) -> None:
+    """Print rows as a table, at most `limit` of them."""
+    table = Table(title=title or None, title_justify="left", header_style="bold")
+    for index, name in enumerate(names):
+        table.add_column(
+            name, justify="right" if _numeric(rows, index) else "left", overflow="fold"
+        )
+    for row in rows[:limit]:
+        table.add_row(*(_cell(value) for value in row))
+    console.print(table)
+    if len(rows) > limit:
+        console.print(f"[dim]The first {limit} rows; use --csv, or LIMIT, for more or fewer.[/]")
+
+
+def _query(con: duckdb.DuckDBPyConnection, text: str) -> tuple[list[str], list[tuple[Any, ...]]]:
+    cursor = con.execute(text)
+    return [column[0] for column in cursor.description or []], cursor.fetchall()
+
+
+def _tables(con: duckdb.DuckDBPyConnection) -> set[str]:
+    rows = con.execute(
+        "SELECT schema_name || '.' || table_name FROM duckdb_tables() WHERE database_name = 'lake'"
+    ).fetchall()
+    return {row[0] for row in rows}
+
+
+def _shown(path: Any) -> str:
+    text = str(path)
+    return text.removeprefix(f"{PROJECT_ROOT}/")
+
+
+def show_outcome(outcome: Outcome, run: PipelineRun, console: Console) -> None:
+    """Say what a run made and where it is."""
+    con = connect(run.settings)
+    try:
+        names, rows = _query(
+            con,
+            """
+            SELECT segment_name AS segment, kind, n_customers AS customers, round(share * 100, 1) AS "share %",
+                round(average_order_value, 2) AS "average order"
+            FROM marts.segment_kpis ORDER BY kind, n_customers DESC, segment_name
+            """,
+        )
+        show_rows(names, rows, 40, console, title="Segments")
+        row = con.execute("SELECT max(as_of_date) FROM lake.ml.segments").fetchone()
+        as_of_date = row[0] if row else None
+        _show_models(con, console, as_of_date)
+    finally:
+        con.close()
+    exports = run.settings.exports_path / str(as_of_date)
+    manifest = json.loads((exports / "manifest.json").read_text(encoding="utf-8"))
+    places = Table(show_header=False, box=None, pad_edge=False)
+    for entry in manifest["files"]:
+        places.add_row(f"{entry['rows']:>9,} rows", _shown(exports / entry["path"]))
+    places.add_row("manifest", _shown(exports / "manifest.json"))
+    places.add_row("report", _shown(run.settings.reports_path / f"{as_of_date}.html"))
+    places.add_row("lake", _shown(run.settings.lake_dir))
+    places.add_row("log", _shown(outcome.log))
+    console.print(places)
+    flag = f" --config {_shown(run.config_path)}" if str(run.config.folder) != "." else ""
+    if run.settings.lake is not None:
+        flag = f" --lake {_shown(run.settings.lake)}"
+    console.print(
+        f'\nQuery it: [bold]personalake sql{flag} "SELECT * FROM marts.recommendations LIMIT 10"[/]',
+        soft_wrap=True,
+    )
+
+
+def _show_models(con: duckdb.DuckDBPyConnection, console: Console, as_of_date: Any) -> None:
+    names, rows = _query(
+        con,
+        f"""
+        SELECT model_name AS model, status, metrics, baseline_metrics, coalesce(message, '') AS message
+        FROM ml.model_runs WHERE as_of_date = '{as_of_date}' ORDER BY 1
+        """,
+    )
+    del names
+    table = Table(
+        title="Models (measured on a later period)", title_justify="left", header_style="bold"
+    )
+    for name in ("model", "status", "quality", "baselines"):
+        table.add_column(name, overflow="fold")
+    for model, status, metrics, baselines, message in rows:
+        table.add_row(model, status, _brief(metrics) or message, _brief(baselines))
+    console.print(table)
+
+
+def _brief(text: str | None) -> str:
+    """The headline numbers of a JSON object: `auc 0.81`, or `popularity: hit_rate 0.05`."""
+    if not text:
+        return ""
+    content = json.loads(text)
+    parts = []
+    for name, value in content.items():
+        if isinstance(value, bool | list | str) or value is None:
+            continue
+        if isinstance(value, dict):
+            inner = [
+                f"{key} {item:.3g}" for key, item in value.items() if isinstance(item, int | float)
+            ]
+            if inner and not all(key.lstrip("-").isdigit() for key in value):
+                parts.append(f"{name}: {', '.join(inner[:3])}")
+        else:
+            parts.append(f"{name} {value:.4g}")
+    return "\n".join(parts[:4])
+
+
+def show_status(run: PipelineRun, console: Console) -> None:
+    """Print what the lake holds, what ran last and what the gates found."""
+    con = connect(run.settings)
+    try:
+        console.print(f"[bold]{run.config.name}[/]  lake {_shown(run.settings.lake_dir)}")
+        counts = []
+        for table in sorted(_tables(con)):
+            schema = table.split(".")[0]
+            if schema in {"staging", "intermediate"}:
+                continue
+            row = con.execute(f"SELECT count(*) FROM lake.{table}").fetchone()
+            counts.append((table, row[0] if row else 0))
+        show_rows(["table", "rows"], counts, 200, console, title="Tables")
+        names, rows = _query(
+            con,
+            """
+            SELECT stage, as_of, started_at, seconds, count_rows AS rows FROM ops.runs
+            QUALIFY row_number() OVER (PARTITION BY stage ORDER BY started_at DESC) = 1 ORDER BY started_at, stage
+            """,
+        )
+        show_rows(names, rows, 50, console, title="Last run of each stage")
+        names, rows = _query(
+            con,
+            """
+            SELECT source, count(*) AS files, sum(count_rows) AS rows, sum(count_loaded) AS loaded,
+                sum(count_duplicates) AS duplicates, sum(count_rejected) AS rejected, max(loaded_at) AS loaded_at
+            FROM raw.files GROUP BY ALL ORDER BY 1
+            """,
+        )
+        show_rows(names, rows, 50, console, title="Sources")
+        names, rows = _query(
+            con,
+            """
+            SELECT table_name, expectation, severity, observed_value, offending_ids FROM ops.quality_results
+            WHERE NOT is_success ORDER BY checked_at DESC, table_name
+            """,
+        )
+        if rows:
+            show_rows(names, rows, 20, console, title="Failed expectations")
+        else:
+            console.print("[green]No failed expectation on record.[/]")
+    finally:
+        con.close()
+
+
+def show_samples(samples: list[SourceSample], console: Console) -> None:
+    """Print what a sample of each source gives, column by column."""
+    for sample in samples:
+        table = Table(
+            title=f"{sample.name}: {sample.count_files} files, sample of {sample.count_rows} rows of {sample.file}",
+            title_justify="left",
+            header_style="bold",
+        )
+        for name in ("column", "read from", "type"):
+            table.add_column(name, overflow="fold")
+        table.add_column("filled", justify="right")
+        for column in sample.columns:
+            table.add_row(column.name, column.source, column.type, f"{column.filled_rate:.0%}")
+        console.print(table)
+        for (code, reason), count in sample.rejects.items():
+            console.print(f"[yellow]{count} rows would be rejected[/]: {code}: {_cell(reason)}")

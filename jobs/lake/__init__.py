@@ -1,0 +1,19 @@
+"""The lake: the only package that opens it.
+
+A DuckLake: Parquet files plus a catalog, SQLite beside them by default or PostgreSQL where several writers share it.
+"""
+
+from jobs.lake.connection import connect, transact, write_lock
+from jobs.lake.tables import TABLES, Table, create_tables
+from jobs.lake.writing import append_rows, replace_partition
+
+__all__ = [
+    "TABLES",
+    "Table",
+    "append_rows",
+    "connect",
+    "create_tables",
+    "replace_partition",
+    "transact",
+    "write_lock",
+]

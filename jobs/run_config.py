@@ -1,0 +1,92 @@
+"""The run configuration: one YAML file that says which logs to read and how to treat them.
+
+`personalake validate --config FILE` checks it; its JSON Schema is `config/schemas/run.schema.json` (generated from here).
+"""
+
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, Field, ValidationError
+
+from jobs.errors import ConfigError
+from jobs.sources.mapping import SourceConfig
+
+
+class ConsentConfig(BaseModel, frozen=True, extra="forbid"):
+    """Who may be in an export when the ledger is silent."""
+
+    purpose: str = "marketing"  # what CRM and e-mail tools use the rows for
+    default: Literal["denied", "granted"] = "denied"  # silence is not consent
+
+
+class SessionConfig(BaseModel, frozen=True, extra="forbid"):
+    """When one visit ends and the next begins."""
+
+    inactivity_minutes: int = Field(default=30, ge=1)  # the convention of every web analytics tool
+
+
+class PredictionConfig(BaseModel, frozen=True, extra="forbid"):
+    """What the propensity model predicts, and on how many past cut-offs it learns."""
+
+    horizon_days: int = Field(default=30, ge=1)  # a month: one purchase cycle of most shops
+    n_training_cutoffs: int = Field(default=3, ge=1)  # more cut-offs than one steady the estimate
+
+
+class RunConfig(BaseModel, frozen=True, extra="forbid"):
+    """One pipeline: its sources, its point in time and its policies."""
+
+    name: str = Field(pattern=r"^[a-z0-9_]+$")
+    description: str = ""
+    as_of: Literal["now", "data_end"] | date | datetime = "now"
+    sources: tuple[SourceConfig, ...] = Field(min_length=1)
+    currency: str = Field(default="EUR", pattern=r"^[A-Z]{3}$")
+    sessions: SessionConfig = SessionConfig()
+    predictions: PredictionConfig = PredictionConfig()
+    consent: ConsentConfig = ConsentConfig()
+    segments: Path = Path("config/segments")
+    # Below the data folder: keeps this pipeline's lake, exports and reports apart from others'.
+    folder: Path = Path()
+    n_recommendations: int = Field(
+        default=10, ge=1, le=100
+    )  # what one e-mail can show, and a reserve
+    keep_snapshots_days: int = Field(default=30, ge=1)  # how far back time travel reaches
+    seed: int = 42
+
+
+def load_run_config(path: Path) -> RunConfig:
+    """Read and check a run configuration.
+
+    Relative paths in it are kept; `jobs.sources` resolves them against the folder that `path` lies in, then against the
+    project.
+
+    Raises:
+        ConfigError: the file is missing, is not YAML, or holds an unknown or ill-typed setting.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as err:
+        raise ConfigError(
+            f"reading the run configuration {path}: {err.strerror}; give one with --config "
+            "(examples: config/examples/)"
+        ) from err
+    try:
+        content: Any = yaml.safe_load(text)
+    except yaml.YAMLError as err:
+        where = getattr(err, "problem_mark", None)
+        line = f" line {where.line + 1}" if where else ""
+        raise ConfigError(f"reading {path}{line}: not valid YAML; mend it there") from err
+    if not isinstance(content, dict):
+        raise ConfigError(f"reading {path}: expected settings by name (name:, sources:, ...)")
+    try:
+        return RunConfig.model_validate(content)
+    except ValidationError as err:
+        raise ConfigError(f"reading {path}: {describe_faults(err)}") from err
+
+
+def describe_faults(err: ValidationError) -> str:
+    """Put pydantic's findings into one line: where, and what is wrong."""
+    return "; ".join(
+        f"{'.'.join(map(str, fault['loc'])) or 'file'}: {fault['msg']}" for fault in err.errors()
+    )

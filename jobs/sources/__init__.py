@@ -1,0 +1,1 @@
+"""Read logs and records from files into `raw`."""
