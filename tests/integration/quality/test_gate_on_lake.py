@@ -1,0 +1,246 @@
+import dataclasses
+import gc
+import hashlib
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+import yaml
+
+from jobs.errors import ConfigError, InputDataError, QualityGateError
+from jobs.lake import TABLES, connect
+from jobs.quality import checking, run_gate
+from jobs.settings import Settings
+
+from .conftest import REQUEST, fill
+
+pytestmark = pytest.mark.integration
+
+EVENTS = """
+    INSERT INTO lake.raw.events BY NAME
+    SELECT 'shop' AS source, 'e' || i AS event_id, 'product_view' AS event_type,
+        TIMESTAMPTZ '2026-01-31 12:00:00Z' AS occurred_at, TIMESTAMPTZ '2026-01-31 12:00:01Z' AS received_at,
+        'a@shop.example' AS user_id, 9.5 AS price, 1 AS quantity, false AS is_bot, 'f' AS file_id, i AS line_number
+    FROM range(10) AS numbers(i)
+"""
+SCORES = """
+    INSERT INTO lake.ml.scores BY NAME
+    SELECT 'c' || i AS customer_id, 'purchase' AS score_name, {probability} AS probability, 1 AS decile,
+        DATE '{day}' AS as_of_date, 'r' AS run_id
+    FROM range(8) AS numbers(i)
+"""
+
+
+def read_results(settings: Settings, columns: str = "*") -> list[tuple[object, ...]]:
+    con = connect(settings)
+    try:
+        return con.execute(f"SELECT {columns} FROM ops.quality_results ORDER BY ALL").fetchall()
+    finally:
+        con.close()
+
+
+def count_snapshots(settings: Settings) -> int:
+    con = connect(settings)
+    try:
+        row = con.execute("SELECT count(*) FROM ducklake_snapshots('lake')").fetchone()
+    finally:
+        con.close()
+    assert row
+    return int(row[0])
+
+
+def write_suite(folder: Path, table: str, text: str) -> Path:
+    path = folder / "expectations" / f"{table.replace('.', '/')}.yml"
+    path.parent.mkdir(parents=True)
+    path.write_text(text)
+    return folder / "expectations"
+
+
+def test_run_gate_good_table_passes_and_is_recorded(settings: Settings) -> None:
+    fill(settings, EVENTS)
+    result = run_gate(settings, ["raw.events"], REQUEST, "r1")
+    assert result.warnings == ()
+    rows = read_results(settings, "run_id, table_name, is_success, offending_ids, checked_at")
+    expected = ("r1", "raw.events", True, None, REQUEST.started_at)
+    assert rows == [expected] * len(result.outcomes)
+
+
+def test_run_gate_critical_failure_stops_and_is_recorded(settings: Settings) -> None:
+    fill(
+        settings,
+        EVENTS,
+        "UPDATE lake.raw.events SET price = -1 WHERE line_number < 7",
+        "UPDATE lake.raw.events SET event_type = 'looked' WHERE event_id = 'e9'",
+    )
+    with pytest.raises(QualityGateError) as caught:
+        run_gate(settings, ["raw.events"], REQUEST, "r1")
+    message = str(caught.value)
+    assert message.startswith("2 critical expectations failed: raw.events: ")
+    assert (
+        "expect_column_values_to_be_between(column=price, min_value=0): observed 7 of 10 rows (rows: "
+        "source=shop event_id=e0; source=shop event_id=e1; source=shop event_id=e2; source=shop event_id=e3; "
+        "source=shop event_id=e4)"
+    ) in message
+    assert "observed 1 of 10 rows (rows: source=shop event_id=e9)" in message
+    assert "WHERE run_id = 'r1'" in message
+    assert "clear this task" in message
+    failed = [row for row in read_results(settings, "severity, is_success") if not row[1]]
+    assert failed == [("critical", False)] * 2
+
+
+def test_run_gate_warning_passes_and_is_recorded(settings: Settings) -> None:
+    fill(settings, EVENTS, "UPDATE lake.raw.events SET quantity = 0 WHERE event_id = 'e3'")
+    result = run_gate(settings, ["raw.events"], REQUEST, "r1")
+    assert [(o.expectation, o.offending_ids) for o in result.warnings] == [
+        ("quantity is above 0", ("source=shop event_id=e3",))
+    ]
+    assert ("quantity is above 0", "warning", False) in read_results(
+        settings, "expectation, severity, is_success"
+    )
+
+
+def test_run_gate_repeated_event_is_named_once(settings: Settings) -> None:
+    fill(settings, EVENTS, EVENTS.replace("range(10)", "range(4, 6)"))
+    with pytest.raises(
+        QualityGateError, match="an event is there once: observed 2 unexpected rows"
+    ) as e:
+        run_gate(settings, ["raw.events"], REQUEST, "r1")
+    assert "(rows: source=shop event_id=e4; source=shop event_id=e5)" in str(e.value)
+
+
+def test_run_gate_same_again_changes_nothing(settings: Settings) -> None:
+    fill(settings, EVENTS)
+    run_gate(settings, ["raw.events"], REQUEST, "r1")
+    rows, snapshots = read_results(settings), count_snapshots(settings)
+    later = dataclasses.replace(REQUEST, started_at=datetime(2026, 2, 2, tzinfo=UTC))
+    run_gate(settings, ["raw.events"], later, "r1")
+    assert (read_results(settings), count_snapshots(settings)) == (rows, snapshots)
+
+
+def test_run_gate_after_mending_replaces_its_own_rows_only(settings: Settings) -> None:
+    fill(settings, EVENTS, "UPDATE lake.raw.events SET price = -1 WHERE event_id = 'e0'")
+    for run_id in ("r1", "r2"):
+        with pytest.raises(QualityGateError):
+            run_gate(settings, ["raw.events"], REQUEST, run_id)
+    fill(settings, "UPDATE lake.raw.events SET price = 1")
+    run_gate(settings, ["raw.events"], REQUEST, "r2")
+    counts = "run_id, count(*) FILTER (NOT is_success), count(*) = count(DISTINCT expectation)"
+    con = connect(settings)
+    rows = con.execute(
+        f"SELECT {counts} FROM ops.quality_results GROUP BY ALL ORDER BY 1"
+    ).fetchall()
+    con.close()
+    assert rows == [("r1", 1, True), ("r2", 0, True)]
+
+
+def test_run_gate_looks_at_the_day_asked_for(settings: Settings) -> None:
+    fill(settings, SCORES.format(probability="2.0", day="2026-01-30"))
+    fill(settings, SCORES.format(probability="0.5", day="2026-01-31"))
+    assert run_gate(settings, ["ml.scores"], REQUEST, "r1").warnings == ()
+    before = dataclasses.replace(REQUEST, as_of=datetime(2026, 1, 31, tzinfo=UTC))
+    with pytest.raises(QualityGateError, match="observed 8 of 8 rows"):
+        run_gate(settings, ["ml.scores"], before, "r1")
+
+
+def test_run_gate_large_table_is_read_in_place_with_the_same_result(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(settings, SCORES.format(probability="i", day="2026-01-31"))
+    with pytest.raises(QualityGateError):
+        run_gate(settings, ["ml.scores"], REQUEST, "r1")
+    copied = read_results(settings)
+    fill(settings, "DELETE FROM lake.ops.quality_results")
+    monkeypatch.setattr(checking, "_MAX_COPIED_ROWS", 3)
+    with pytest.raises(QualityGateError):
+        run_gate(settings, ["ml.scores"], REQUEST, "r1")
+    assert read_results(settings) == copied
+
+
+def test_run_gate_offending_customer_is_shown_as_a_digest(settings: Settings) -> None:
+    fill(settings, SCORES.format(probability="i * 0.15", day="2026-01-31"))
+    digest = hashlib.md5(b"c7", usedforsecurity=False).hexdigest()[:12]
+    with pytest.raises(QualityGateError) as caught:
+        run_gate(settings, ["ml.scores"], REQUEST, "r1")
+    assert f"(rows: customer_id=md5:{digest} score_name=purchase)" in str(caught.value)
+    assert "c7" not in str(caught.value).replace(digest, "")
+
+
+def test_run_gate_every_shipped_suite_can_be_evaluated(settings: Settings) -> None:
+    """Empty tables fail what asks for rows and nothing else; a suite with wrong SQL ends in ConfigError."""
+    fill(
+        settings,
+        "CREATE SCHEMA lake.core",
+        "CREATE SCHEMA lake.exports",
+        "CREATE TABLE lake.core.customers (customer_id VARCHAR, has_marketing_consent BOOLEAN)",
+        "CREATE TABLE lake.exports.segments (customer_id VARCHAR, segment_id VARCHAR, segment_name VARCHAR, "
+        "kind VARCHAR, member_since DATE, reason VARCHAR, as_of_date DATE)",
+        "CREATE TABLE lake.exports.recommendations (customer_id VARCHAR, rank INTEGER, item_id VARCHAR, "
+        "title VARCHAR, category VARCHAR, brand VARCHAR, price DOUBLE, reason_code VARCHAR, reason VARCHAR, "
+        "anchor_item_id VARCHAR, expires_at TIMESTAMPTZ, as_of_date DATE)",
+        "INSERT INTO lake.exports.segments VALUES "
+        "('c1', 's', 'S', 'rule', '2026-01-31', NULL, '2026-01-31')",
+    )
+    tables = [name for name, table in TABLES.items() if table.schema != "ops"]
+    with pytest.raises(QualityGateError) as caught:
+        run_gate(settings, [*tables, "exports.segments", "exports.recommendations"], REQUEST, "r1")
+    assert str(caught.value).startswith(
+        "3 critical expectations failed: raw.files: expect_table_row"
+    )
+    assert "raw.events: expect_table_row" in str(caught.value)
+    assert "exports.segments: every customer consents: observed 1 unexpected rows" in str(
+        caught.value
+    )
+    assert {row[0] for row in read_results(settings, "table_name")} == {
+        *tables,
+        "exports.segments",
+        "exports.recommendations",
+    }
+
+
+def test_run_gate_missing_table_is_an_input_error(settings: Settings) -> None:
+    with pytest.raises(
+        InputDataError, match=r"checking exports\.segments: no such table in the lake"
+    ):
+        run_gate(settings, ["raw.events", "exports.segments"], REQUEST, "r1")
+
+
+@pytest.mark.parametrize(
+    ("type_", "kwargs", "message"),
+    [
+        ("expect_magic", {}, "Great Expectations has no expect_magic"),
+        ("expect_column_values_to_not_be_null", {"colum": "price"}, "wrong arguments of .* column"),
+        (
+            "expect_column_values_to_not_be_null",
+            {"column": "prise"},
+            'observed not evaluated: .*"prise".* does not exist',
+        ),
+        (
+            "unexpected_rows_expectation",
+            {"unexpected_rows_query": "SELECT * FROM {batch} WHERE prise > price"},
+            "observed not evaluated: Binder Error: .*prise",
+        ),
+        (
+            "unexpected_rows_expectation",
+            {"unexpected_rows_query": "SELECT * FROM {batch} WHERE user_id::DATE IS NULL"},
+            r"observed not evaluated: its query failed\. Mend",
+        ),
+    ],
+)
+def test_run_gate_expectation_that_cannot_be_evaluated_is_a_config_error(
+    settings: Settings, tmp_path: Path, type_: str, kwargs: dict[str, str], message: str
+) -> None:
+    fill(settings, EVENTS)
+    suite = {"expectations": [{"type": type_, "kwargs": kwargs, "severity": "warning"}]}
+    folder = write_suite(tmp_path, "raw.events", yaml.safe_dump(suite))
+    with pytest.raises(ConfigError, match=message) as caught:
+        run_gate(settings, ["raw.events"], REQUEST, "r1", folder)
+    assert "a@shop.example" not in str(caught.value)
+
+
+def test_run_gate_closes_every_connection(
+    settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    fill(settings, EVENTS)
+    run_gate(settings, ["raw.events"], REQUEST, "r1")
+    gc.collect()
+    assert not [record for record in caplog.records if "sqlalchemy" in record.name]
