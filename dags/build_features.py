@@ -8,7 +8,7 @@ On failure: read the dbt task's log, mend the model or the data, clear the task.
 from airflow.sdk import Metadata, dag, get_current_context, task
 from dagkit import DEFAULT_ARGS, FEATURES, PARAMS, RAW
 from dagkit.dbt import build_dbt
-from dagkit.runs import Payload, find_payload, run_job
+from dagkit.runs import Payload, find_payload, run_plan, run_record
 
 
 @dag(
@@ -24,7 +24,7 @@ def build_features():
     @task
     def plan_features() -> Payload:
         """Fix the run's point in time and dbt's variables."""
-        return run_job("plan_features", find_payload(get_current_context()))
+        return run_plan("plan_features", find_payload(get_current_context()))
 
     @task.short_circuit(ignore_downstream_trigger_rules=False)
     def is_new(payload: Payload) -> bool:
@@ -34,7 +34,7 @@ def build_features():
     @task(outlets=[FEATURES], trigger_rule="none_failed")
     def record_features(payload: Payload):
         """Write the run down, and announce the features."""
-        run_job("record_features", payload)
+        run_record("record_features", payload)
         yield Metadata(FEATURES, payload)
 
     plan = plan_features()

@@ -8,7 +8,7 @@ On failure: nothing was published; mend what the message names and clear the fai
 from airflow.sdk import Metadata, dag, get_current_context, task
 from dagkit import DEFAULT_ARGS, EXPORTS, MODELS, PARAMS
 from dagkit.dbt import build_dbt
-from dagkit.runs import Payload, find_payload, job_task, run_job
+from dagkit.runs import Payload, find_payload, job_task, run_job, run_plan, run_record
 
 JOBS = (
     "assign_clusters",
@@ -37,7 +37,7 @@ def export_audiences():
     @task
     def plan_marts(payload: Payload) -> Payload:
         """Fix dbt's variables."""
-        return run_job("plan_marts", payload)
+        return run_plan("plan_marts", payload)
 
     @task.short_circuit(ignore_downstream_trigger_rules=False)
     def is_new(plan: Payload) -> bool:
@@ -47,7 +47,7 @@ def export_audiences():
     @task(trigger_rule="none_failed")
     def record_marts(payload: Payload) -> None:
         """Write the dbt run down."""
-        run_job("record_marts", payload)
+        run_record("record_marts", payload)
 
     @task(outlets=[EXPORTS])
     def publish_exports(payload: Payload):
@@ -60,8 +60,9 @@ def export_audiences():
     [task(job_task(job))(payload) for job in JOBS] >> checked >> plan
     recorded = record_marts(payload)
     is_new(plan) >> build_dbt("exports", "plan_marts") >> recorded
-    recorded >> task(job_task("check_exports"))(payload) >> publish_exports(payload)
-    recorded >> task(job_task("write_report"))(payload)
+    checked_exports = task(job_task("check_exports"))(payload)
+    report = task(job_task("write_report"))(payload)  # last, since it tells of all the rest
+    recorded >> checked_exports >> publish_exports(payload) >> report
 
 
 export_audiences()

@@ -68,6 +68,7 @@ class PipelineRun:
     as_of: datetime | None = None
     force: bool = False
     allow_shrink: bool = False
+    elapsed_seconds: float = 0.0  # of a task that ran outside this process (dbt), by its caller's clock
 
     def to_payload(self) -> dict[str, Any]:
         """A dict of plain values that `open_run` reads back."""
@@ -136,6 +137,7 @@ def open_run(payload: dict[str, Any], *, now: datetime) -> PipelineRun:
         as_of=parse_instant(payload["as_of"]) if payload.get("as_of") else None,
         force=bool(payload.get("force")),
         allow_shrink=bool(payload.get("allow_shrink")),
+        elapsed_seconds=float(payload.get("elapsed_seconds") or 0.0),
     )
 
 
@@ -231,15 +233,16 @@ def extract_logs(run: PipelineRun) -> PipelineRun:
 def _run_gate(
     run: PipelineRun, stage: str, upstream: tuple[str, ...], tables: tuple[str, ...]
 ) -> None:
-    from jobs.quality import run_gate
+    from jobs.quality import digest_suites, run_gate
 
     request = run.request(_upstream(run, upstream))
-    run_id = make_run_id(stage, request, digest_of(tables))
+    config_digest = digest_of(tables, digest_suites(tables))
+    run_id = make_run_id(stage, request, config_digest)
     if _is_done(run, stage, run_id):
         return
     started = time.perf_counter()
     run_gate(run.settings, tables, request, run_id)
-    _record(run, stage, run_id, request, digest_of(tables), {"tables": len(tables)}, started)
+    _record(run, stage, run_id, request, config_digest, {"tables": len(tables)}, started)
 
 
 def check_raw(run: PipelineRun) -> None:
@@ -515,7 +518,7 @@ def write_exports(run: PipelineRun) -> dict[str, Any]:
         verify_exports(directory)
         return {"directory": str(directory)}
     started = time.perf_counter()
-    result = write_exports(run.settings, request, run_id)
+    result = write_exports(run.settings, request, run_id, run.config.consent.purpose)
     manifest = json.loads((result.directory / "manifest.json").read_text(encoding="utf-8"))
     counts = {entry["path"]: entry["rows"] for entry in manifest["files"]}
     _record(run, "write_exports", run_id, request, digest_of(str(directory)), counts, started)

@@ -26,6 +26,8 @@ logger = logging.getLogger(__name__)
 Frames = dict[str, pl.DataFrame]
 _CODE_PATTERNS = (
     "jobs/**/*.py",
+    "jobs/**/*.j2",
+    "jobs/**/*.css",
     "dbt_project/**/*.sql",
     "dbt_project/**/*.yml",
     "dbt_project/**/*.csv",
@@ -160,7 +162,7 @@ def run_stage(
         request: the point in time and the input.
         config_digest: digest of the configuration that `compute` closes over.
         compute: takes a read-only connection and the run_id, and returns a frame for each `ml` table that it
-            makes, without the columns `as_of_date`, `run_id` and `stage`, which are added here.
+            makes, without the columns `as_of_date`, `run_id` and `job`, which are added here.
 
     Returns:
         The run's id and row counts; `is_skipped` when an equal run was on record.
@@ -181,10 +183,10 @@ def run_stage(
         create_tables(con)
         counts = {}
         for table, frame in frames.items():
-            # Tables that several stages share (models and their runs) are partitioned by stage as well.
+            # Tables that several jobs share (models and their runs) are partitioned by job as well.
             partition: dict[str, Any] = {"as_of_date": request.as_of_date}
-            if "stage" in TABLES[table].columns:
-                partition["stage"] = stage
+            if "job" in TABLES[table].columns:
+                partition["job"] = stage
             constants = {**partition, "run_id": run_id}
             rows = frame.with_columns(
                 pl.lit(value).alias(name) for name, value in constants.items()

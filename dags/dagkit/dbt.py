@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import yaml
 from cosmos import DbtTaskGroup, ExecutionConfig, ProfileConfig, ProjectConfig, RenderConfig
 from cosmos.constants import ExecutionMode, InvocationMode, LoadMode, TestBehavior
 from cosmos.operators.local import DbtBuildLocalOperator
@@ -33,11 +34,18 @@ def _from_plan(plan_task: str, name: str) -> str:
     return f"{{{{ ti.xcom_pull(task_ids='{plan_task}')['{name}'] }}}}"
 
 
+def _paths_of(stage: str) -> list[str]:
+    """The paths that the stage's selector joins: Cosmos reads no selector from a manifest."""
+    selectors = yaml.safe_load((DBT_PROJECT / "selectors.yml").read_text())["selectors"]
+    union = next(entry for entry in selectors if entry["name"] == stage)["definition"]["union"]
+    return [f"path:{part['value']}" for part in union if part.get("method") == "path"]
+
+
 def build_dbt(stage: str, plan_task: str) -> Any:
     """Make the task (or the group of tasks) that builds a dbt stage.
 
     Args:
-        stage: `features` or `exports`: a selector, and a tag of the same models.
+        stage: `features` or `exports`: a selector of `dbt_project/selectors.yml`.
         plan_task: the task whose XCom holds the variables and the lake's place.
     """
     arguments: dict[str, Any] = {
@@ -64,7 +72,7 @@ def build_dbt(stage: str, plan_task: str) -> Any:
             ),
             render_config=RenderConfig(
                 load_method=LoadMode.DBT_MANIFEST,
-                select=[f"tag:{stage}"],
+                select=_paths_of(stage),
                 test_behavior=TestBehavior.BUILD,
             ),
             operator_args=arguments,

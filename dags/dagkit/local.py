@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from airflow.listeners import hookimpl
-from airflow.listeners.listener import get_listener_manager
+from airflow.sdk.listener import get_listener_manager
 
 DAGS_FOLDER = Path(__file__).resolve().parents[1]
 
@@ -28,17 +28,22 @@ class ProgressListener:
         self._stream.write(json.dumps(event) + "\n")
 
     @hookimpl
-    def on_task_instance_running(self, previous_state: Any, task_instance: Any) -> None:
+    def on_task_instance_running(self, task_instance: Any) -> None:
         """A task began."""
         self.send(event="running", dag=task_instance.dag_id, task=task_instance.task_id)
 
     @hookimpl
-    def on_task_instance_success(self, previous_state: Any, task_instance: Any) -> None:
+    def on_task_instance_success(self, task_instance: Any) -> None:
         """A task ended well."""
         self.send(event="success", dag=task_instance.dag_id, task=task_instance.task_id)
 
     @hookimpl
-    def on_task_instance_failed(self, previous_state: Any, task_instance: Any, error: Any) -> None:
+    def on_task_instance_skipped(self, task_instance: Any) -> None:
+        """A task had nothing to do."""
+        self.send(event="skipped", dag=task_instance.dag_id, task=task_instance.task_id)
+
+    @hookimpl
+    def on_task_instance_failed(self, task_instance: Any, error: Any) -> None:
         """A task failed."""
         self.send(
             event="failed",

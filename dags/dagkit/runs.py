@@ -43,6 +43,18 @@ def run_job(function: str, payload: Payload | None = None) -> Any:
         raise AirflowFailException(str(err)) from err
 
 
+def run_record(function: str, payload: Payload) -> Any:
+    """Call a recording function of `jobs.pipeline`, with the seconds that went by since the plan was made."""
+    planned_at = datetime.fromisoformat(payload["planned_at"])
+    elapsed = (datetime.now(UTC) - planned_at).total_seconds()
+    return run_job(function, {**payload, "elapsed_seconds": elapsed})
+
+
+def run_plan(function: str, payload: Payload) -> Payload:
+    """Call a planning function of `jobs.pipeline`, and note when."""
+    return {**run_job(function, payload), "planned_at": datetime.now(UTC).isoformat()}
+
+
 def job_task(function: str) -> Callable[[Payload], Any]:
     """Make the body of a task that runs one job and returns nothing (results stay in the lake)."""
 

@@ -262,7 +262,7 @@ _DEFINITIONS = (
         "One row per model per as_of_date.",
         ("model_name", "status"),
         {
-            "stage": "VARCHAR",
+            "job": "VARCHAR",
             "model_name": "VARCHAR",
             "algorithm": "VARCHAR",
             "status": "VARCHAR",
@@ -278,7 +278,7 @@ _DEFINITIONS = (
         "models",
         "One row per trained model per as_of_date.",
         ("model_name",),
-        {"stage": "VARCHAR", "model_name": "VARCHAR", "payload": "BLOB"},
+        {"job": "VARCHAR", "model_name": "VARCHAR", "payload": "BLOB"},
     ),
     _ml(
         "segments",

@@ -4,6 +4,7 @@ import glob
 import hashlib
 import os
 import tempfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -143,7 +144,27 @@ def local_copy(file: StoredFile) -> Iterator[tuple[Path, str]]:
 
 def _hash_file(path: Path) -> str:
     digest = hashlib.sha256()
+    # DuckDB reads a cut-off gzip file as far as it goes and says nothing, so its end is looked for here.
+    inflated = zlib.decompressobj(wbits=31) if path.suffix == ".gz" else None
     with path.open("rb") as stream:
         while chunk := stream.read(_CHUNK_BYTES):
             digest.update(chunk)
+            if inflated is not None:
+                inflated = _inflate(inflated, chunk, path)
+    if inflated is not None and not inflated.eof:
+        raise InputDataError(f"reading {path}: the gzip file is cut off; deliver it again, whole")
     return digest.hexdigest()
+
+
+def _inflate(inflated: "zlib._Decompress", chunk: bytes, path: Path) -> "zlib._Decompress":
+    try:
+        inflated.decompress(chunk)
+        while inflated.eof and inflated.unused_data:  # a gzip file may have several members
+            rest = inflated.unused_data
+            inflated = zlib.decompressobj(wbits=31)
+            inflated.decompress(rest)
+    except zlib.error as err:
+        raise InputDataError(
+            f"reading {path}: not a whole gzip file ({err}); deliver it again"
+        ) from err
+    return inflated

@@ -1,0 +1,208 @@
+import gzip
+
+from datetime import UTC, datetime
+
+import pytest
+
+from jobs.errors import ConfigError, InputDataError
+from jobs.sources.extraction import describe_extraction
+
+pytestmark = pytest.mark.integration
+
+GOOD = "2026-06-01 10:00:00,view,u1,i1,9.5,Firefox"
+
+
+def test_csv_every_line_ends_in_events_or_rejects_with_its_number(csv_shop):
+    csv_shop.write(
+        "a.csv",
+        GOOD,
+        "2026-06-01 10:01:00,view,u1",  # cut off
+        "2026-06-01 10:02:00,buy,u1,i1,9.5,Firefox",
+        ",view,u1,i1,9.5,Firefox",
+        "someday,view,u1,i1,9.5,Firefox",
+        "2026-06-01 10:03:00,sneeze,u1,i1,9.5,Firefox",
+        "2026-06-01 10:04:00,view,u1,i1,-1,Firefox",
+        "2026-06-01 10:05:00,view,u1,i1,cheap,Firefox",
+        "2026-06-01 10:06:00,view,u2,i1,,Googlebot/2.1",
+    )
+
+    result = csv_shop.extract()
+
+    assert (result.rows, result.loaded, result.duplicates, result.rejected) == (9, 3, 0, 6)
+    assert csv_shop.query(
+        "SELECT line_number, reason_code, reason FROM raw.rejects ORDER BY line_number"
+    ) == [
+        (3, "malformed", "the line is not a record of this format (missing columns)"),
+        (5, "missing_field", "occurred_at is empty"),
+        (6, "bad_type", "occurred_at: expected a time"),
+        (7, "unknown_event", "event name sneeze is not in event_names"),
+        (8, "out_of_range", "price is below 0"),
+        (9, "bad_type", "price: expected a number"),
+    ]
+    assert csv_shop.query(
+        "SELECT line_number, event_type, occurred_at, price, is_bot, bot_rule FROM raw.events ORDER BY 1"
+    ) == [
+        # Berlin is two hours ahead of UTC in June
+        (2, "product_view", datetime(2026, 6, 1, 8, tzinfo=UTC), 9.5, False, None),
+        (4, "purchase", datetime(2026, 6, 1, 8, 2, tzinfo=UTC), 9.5, False, None),
+        (10, "product_view", datetime(2026, 6, 1, 8, 6, tzinfo=UTC), None, True, "user_agent"),
+    ]
+
+
+def test_jsonl_broken_and_empty_lines_are_rejected_and_keep_their_numbers(jsonl_shop):
+    jsonl_shop.write(
+        "a.jsonl",
+        '{"time":"2026-06-01T10:00:00Z","kind":"view","customer":"u1","sku":"i1","price":1}',
+        '{"time":"2026-06-01T10:00:00Z","kind":"vi',
+        "",
+        "[1, 2]",
+        '{"time":"2026-06-01T10:01:00+02:00","kind":"buy","customer":null,"sku":"i\\"1"}',
+    )
+
+    jsonl_shop.extract()
+
+    assert jsonl_shop.query("SELECT line_number, reason_code FROM raw.rejects ORDER BY 1") == [
+        (2, "malformed"),
+        (3, "malformed"),
+        (4, "malformed"),
+    ]
+    assert jsonl_shop.query(
+        "SELECT line_number, occurred_at, user_id, item_id FROM raw.events ORDER BY 1"
+    ) == [
+        (1, datetime(2026, 6, 1, 10, tzinfo=UTC), "u1", "i1"),
+        (5, datetime(2026, 6, 1, 8, 1, tzinfo=UTC), None, 'i"1'),
+    ]
+
+
+def test_rejected_lines_hold_no_address(csv_shop):
+    csv_shop.write("a.csv", "2026-06-01 10:00:00,sneeze,ada@example.com,i1,1,Firefox")
+
+    csv_shop.extract()
+
+    [(line,)] = csv_shop.query("SELECT raw_line FROM raw.rejects")
+    assert line == "2026-06-01 10:00:00,sneeze,[e-mail],i1,1,Firefox"
+
+
+def test_duplicates_are_dropped_within_a_batch_and_against_history(csv_shop):
+    csv_shop.write("a.csv", GOOD, GOOD, GOOD.replace("u1", "u2"))
+    first = csv_shop.extract()
+    csv_shop.write("b.csv", GOOD, GOOD.replace("10:00", "11:00"))
+    second = csv_shop.extract()
+
+    assert (first.loaded, first.duplicates) == (2, 1)
+    assert (second.files_loaded, second.loaded, second.duplicates) == (1, 1, 1)
+    assert csv_shop.query(
+        "SELECT count_rows, count_loaded, count_duplicates, count_rejected FROM raw.files ORDER BY path"
+    ) == [(3, 2, 1, 0), (2, 1, 1, 0)]
+
+
+def test_each_file_is_loaded_once_whatever_its_name(csv_shop):
+    csv_shop.write("a.csv", GOOD)
+    csv_shop.extract()
+    csv_shop.write("renamed.csv", GOOD)
+
+    result = csv_shop.extract()
+
+    assert (result.files_loaded, result.files_known, result.rows) == (0, 2, 0)
+    assert csv_shop.query("SELECT count(*) FROM raw.files") == [(1,)]
+
+
+def test_a_file_that_grew_gives_its_new_lines(csv_shop):
+    csv_shop.write("a.csv", GOOD)
+    csv_shop.extract()
+    csv_shop.write("a.csv", GOOD, GOOD.replace("u1", "u2"))
+
+    result = csv_shop.extract()
+
+    assert (result.loaded, result.duplicates) == (1, 1)
+    assert csv_shop.query("SELECT count(*) FROM raw.events") == [(2,)]
+
+
+def test_files_of_different_headers_are_read_by_name(csv_shop):
+    csv_shop.write("a.csv", GOOD)
+    (csv_shop.folder / "logs" / "b.csv").write_text(
+        "price,agent,extra,sku,customer,kind,time\n3,Firefox,x,i9,u9,buy,2026-06-02 10:00:00\n"
+    )
+
+    csv_shop.extract()
+
+    assert csv_shop.query("SELECT user_id, item_id, price FROM raw.events ORDER BY occurred_at") == [
+        ("u1", "i1", 9.5),
+        ("u9", "i9", 3.0),
+    ]
+
+
+def test_wrong_column_stops_before_anything_is_written(csv_shop):
+    csv_shop.write("a.csv", GOOD)
+    text = csv_shop.mapping_path.read_text()
+    csv_shop.mapping_path.write_text(text.replace("price: price", "price: prise"))
+
+    with pytest.raises(ConfigError, match=r"mapping\.yml names the column 'prise'.*did you mean 'price'"):
+        csv_shop.extract()
+
+    assert not csv_shop.settings.lake_dir.exists()
+
+
+def test_empty_folder_names_the_places_looked_at(csv_shop):
+    with pytest.raises(InputDataError, match=r"source web: no file at .*logs"):
+        csv_shop.extract()
+
+
+def test_cut_off_archive_leaves_nothing_half_loaded(csv_shop):
+    csv_shop.write("a.csv", GOOD)
+    body = "\n".join(["time,kind,customer,sku,price,agent", *[GOOD.replace("u1", f"u{n}") for n in range(5000)]])
+    data = gzip.compress(body.encode())
+    (csv_shop.folder / "logs" / "b.csv.gz").write_bytes(data[: len(data) // 2])
+
+    csv_shop.write_config("logs/a.csv")
+    csv_shop.extract()
+    csv_shop.write_config("logs/*.csv*")
+
+    with pytest.raises(InputDataError, match=r"b\.csv\.gz: the gzip file is cut off"):
+        csv_shop.extract()
+
+    assert csv_shop.query("SELECT count(*) FROM raw.events") == [(1,)]
+    assert csv_shop.query("SELECT count(*) FROM raw.files") == [(1,)]
+
+
+def test_file_that_is_not_text_is_named(csv_shop):
+    (csv_shop.folder / "logs" / "a.csv").write_bytes(bytes(range(256)) * 10)
+
+    with pytest.raises((InputDataError, ConfigError), match=r"a\.csv"):
+        csv_shop.extract()
+
+
+def test_another_pipeline_is_kept_out_of_the_lake(csv_shop):
+    from jobs.sources.extraction import record_extraction
+    from jobs.stages import StageRequest
+
+    csv_shop.write("a.csv", GOOD)
+    result = csv_shop.extract()
+    at = datetime(2026, 7, 1, tzinfo=UTC)
+    request = StageRequest(as_of=at, upstream_run_id="", started_at=at, pipeline="shop")
+    record_extraction(csv_shop.settings, result, request)
+    csv_shop.write_config("logs/*.csv", name="other")
+
+    with pytest.raises(ConfigError, match=r"holds the pipeline shop.*--lake"):
+        csv_shop.extract()
+
+
+@pytest.mark.parametrize(
+    ("example", "expected"),
+    [
+        ("rees46", {"rows": 17435, "loaded": 17429, "duplicates": 5, "rejected": 1}),
+        ("retailrocket", {"rows": 97381, "loaded": 97381, "duplicates": 0, "rejected": 0}),
+    ],
+)
+def test_real_logs_are_read_in_full(real_data, settings, monkeypatch, example, expected):
+    from jobs.run_config import load_run_config
+    from jobs.settings import PROJECT_ROOT
+    from jobs.sources.extraction import extract
+
+    monkeypatch.setenv("PERSONALAKE_REAL_DATA", str(real_data))
+    path = PROJECT_ROOT / "config" / "examples" / f"{example}.yml"
+
+    result = extract(settings, load_run_config(path), path, started_at=datetime(2026, 7, 1, tzinfo=UTC))
+
+    counts = result.count_rows()
+    assert {name: counts[name] for name in expected} == expected

@@ -1,0 +1,55 @@
+import pytest
+
+from jobs.errors import ConfigError
+from jobs.settings import PROJECT_ROOT
+from jobs.sources.mapping import load_mapping
+from jobs.sources.statement import json_path, quote_identifier, quote_literal, source_columns
+
+GOOD = """
+file_type: csv
+columns: {occurred_at: time, event_type: kind, item_id: [sku, product]}
+event_names: {view: product_view}
+"""
+
+
+def _load(tmp_path, text):
+    path = tmp_path / "mapping.yml"
+    path.write_text(text)
+    return load_mapping(path)
+
+
+def test_source_columns_are_listed_once_in_order(tmp_path):
+    mapping = _load(tmp_path, GOOD + "properties: {sku: sku}\nuser_agent: agent\n")
+
+    assert source_columns(mapping) == ["time", "kind", "sku", "product", "agent"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (GOOD.replace("item_id", "item"), r"unknown columns \['item'\]"),
+        (GOOD.replace("occurred_at: time, ", ""), "occurred_at"),
+        (GOOD.replace("product_view", "looked_at"), "looked_at"),
+        (GOOD + "time_zone: Mars/Olympus\n", "time zone"),
+        (GOOD.replace("event_names: {view: product_view}", ""), "event_names"),
+        (GOOD + "colour: blue\n", "colour"),
+        ("just text", "mapping"),
+    ],
+)
+def test_load_mapping_wrong_file_says_what(tmp_path, text, message):
+    with pytest.raises(ConfigError, match=message):
+        _load(tmp_path, text)
+
+
+@pytest.mark.parametrize(
+    "path", sorted(PROJECT_ROOT.glob("config/mappings/*.yml")), ids=lambda path: path.name
+)
+def test_shipped_mappings_are_valid(path):
+    assert load_mapping(path).columns
+
+
+def test_quoting_keeps_hostile_names_inside():
+    assert quote_identifier('a"; drop table x; --') == '"a""; drop table x; --"'
+    assert quote_literal("it's") == "'it''s'"
+    assert json_path("product.id") == '$."product"."id"'
+    assert json_path("items[0].id") == '$."items"[0]."id"'

@@ -1,0 +1,55 @@
+import pytest
+
+from jobs.errors import ConfigError
+from jobs.run_config import load_run_config
+from jobs.settings import PROJECT_ROOT
+
+MINIMAL = """
+name: shop
+sources:
+  - {name: logs, format: rees46, path: logs/*.csv}
+"""
+
+
+def _load(tmp_path, text):
+    path = tmp_path / "run.yml"
+    path.write_text(text)
+    return load_run_config(path)
+
+
+def test_load_run_config_fills_defaults(tmp_path):
+    config = _load(tmp_path, MINIMAL)
+
+    assert config.as_of == "now"
+    assert config.consent.default == "denied"
+    assert config.sessions.inactivity_minutes == 30
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (MINIMAL + "colour: blue\n", "colour"),
+        (MINIMAL.replace("shop", "My Shop"), "name"),
+        ("name: shop\nsources: []\n", "sources"),
+        (MINIMAL + "as_of: someday\n", "as_of"),
+        (MINIMAL.replace("format: rees46, ", ""), "mapping"),
+        ("- a\n- b\n", "expected settings by name"),
+        ("name: [shop\n", "line"),
+    ],
+)
+def test_load_run_config_wrong_file_says_where(tmp_path, text, message):
+    with pytest.raises(ConfigError, match=message):
+        _load(tmp_path, text)
+
+
+def test_load_run_config_missing_file_names_the_option(tmp_path):
+    with pytest.raises(ConfigError, match="--config"):
+        load_run_config(tmp_path / "none.yml")
+
+
+@pytest.mark.parametrize(
+    "path", sorted(PROJECT_ROOT.glob("config/*.yml")) + sorted(PROJECT_ROOT.glob("config/examples/*.yml")),
+    ids=lambda path: path.name,
+)
+def test_shipped_configurations_are_valid(path):
+    assert load_run_config(path).name == path.stem
