@@ -58,7 +58,7 @@ def export_audiences():
     plan = plan_marts(payload)
     checked = task(job_task("check_ml"))(payload)
     [task(job_task(job))(payload) for job in JOBS] >> checked >> plan
-    recorded = record_marts(payload)
+    recorded = record_marts(plan)
     is_new(plan) >> build_dbt("exports", "plan_marts") >> recorded
     checked_exports = task(job_task("check_exports"))(payload)
     report = task(job_task("write_report"))(payload)  # last, since it tells of all the rest

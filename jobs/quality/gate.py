@@ -123,7 +123,7 @@ def _require_tables(settings: Settings, suites: dict[str, Suite]) -> None:
 
 def _check(settings: Settings, suites: dict[str, Suite], request: StageRequest) -> list[Outcome]:
     outcomes: list[Outcome] = []
-    with open_source(settings, request) as source:
+    with open_source(settings, request, suites) as source:
         for table, suite in suites.items():
             started = time.perf_counter()
             found = check_table(source, table, suite)
