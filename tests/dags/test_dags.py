@@ -1,4 +1,5 @@
 import ast
+import itertools
 
 import pytest
 
@@ -29,7 +30,7 @@ def test_assets_chain_the_dags_in_the_order_of_the_command_line(dag_bag):
     from dagkit import CHAIN
 
     assert CHAIN == CLI_CHAIN
-    for before, after in zip(CHAIN, CHAIN[1:], strict=False):
+    for before, after in itertools.pairwise(CHAIN):
         made = {asset.uri for task in dag_bag.dags[before].tasks for asset in task.outlets}
         wanted = {asset.uri for asset in dag_bag.dags[after].timetable.asset_condition.objects}
         assert wanted <= made, f"{before} -> {after}"

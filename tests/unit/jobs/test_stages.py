@@ -7,7 +7,9 @@ from jobs.lake import connect
 from jobs.stages import StageRequest, digest_of, make_run_id, run_stage
 
 AS_OF = datetime(2026, 7, 1, tzinfo=UTC)
-REQUEST = StageRequest(as_of=AS_OF, upstream_run_id="raw1", started_at=datetime(2026, 7, 2, tzinfo=UTC))
+REQUEST = StageRequest(
+    as_of=AS_OF, upstream_run_id="raw1", started_at=datetime(2026, 7, 2, tzinfo=UTC)
+)
 
 
 def _frames(stages):
@@ -47,8 +49,18 @@ def test_run_id_follows_every_input():
     again = StageRequest(as_of=AS_OF, upstream_run_id="raw1", started_at=AS_OF)
 
     assert make_run_id("clusters", again, "c") == base
-    assert len({base, make_run_id("clusters", later, "c"), make_run_id("clusters", other, "c"),
-                make_run_id("clusters", REQUEST, "d"), make_run_id("journeys", REQUEST, "c")}) == 5
+    assert (
+        len(
+            {
+                base,
+                make_run_id("clusters", later, "c"),
+                make_run_id("clusters", other, "c"),
+                make_run_id("clusters", REQUEST, "d"),
+                make_run_id("journeys", REQUEST, "c"),
+            }
+        )
+        == 5
+    )
 
 
 @pytest.mark.integration
@@ -83,12 +95,18 @@ def test_run_stage_returns_to_an_earlier_configuration(settings):
     from jobs.lake import create_tables, transact
 
     transact(settings, create_tables, message="create")
-    later = StageRequest(as_of=AS_OF, upstream_run_id="raw1", started_at=datetime(2026, 7, 3, tzinfo=UTC))
-    last = StageRequest(as_of=AS_OF, upstream_run_id="raw1", started_at=datetime(2026, 7, 4, tzinfo=UTC))
+    later = StageRequest(
+        as_of=AS_OF, upstream_run_id="raw1", started_at=datetime(2026, 7, 3, tzinfo=UTC)
+    )
+    last = StageRequest(
+        as_of=AS_OF, upstream_run_id="raw1", started_at=datetime(2026, 7, 4, tzinfo=UTC)
+    )
     run_stage(settings, "find_stages", REQUEST, "a", lambda con, run_id: _frames(["browsing"]))
     run_stage(settings, "find_stages", later, "b", lambda con, run_id: _frames(["carting"]))
 
-    result = run_stage(settings, "find_stages", last, "a", lambda con, run_id: _frames(["browsing"]))
+    result = run_stage(
+        settings, "find_stages", last, "a", lambda con, run_id: _frames(["browsing"])
+    )
 
     assert not result.is_skipped
     con = connect(settings)

@@ -1,0 +1,131 @@
+"""Bad input ends with one clear line, a status that is not 0, and nothing half-written."""
+
+import shutil
+
+import pytest
+
+from jobs.settings import PROJECT_ROOT
+
+pytestmark = pytest.mark.e2e
+LINES = (
+    "event_time,event_type,product_id,category_id,category_code,brand,price,user_id,user_session\n"
+)
+CONFIG = (
+    "name: shop\nas_of: data_end\nsources:\n  - {{name: logs, format: rees46, path: '{path}'}}\n"
+)
+
+
+def _config(deployment, path):
+    file = deployment.folder / "run.yml"
+    file.write_text(CONFIG.format(path=path))
+    return str(file)
+
+
+def _one_line(done):
+    assert done.returncode == 1
+    lines = [line for line in done.stderr.splitlines() if line.strip()]
+    assert len(lines) == 1, done.stderr
+    assert lines[0].startswith("Error: ")
+    return lines[0]
+
+
+def test_wrong_column_of_a_mapping(deployment):
+    logs = deployment.folder / "logs.csv"
+    logs.write_text("when,kind,who\n2026-01-01,view,u1\n")
+    mapping = deployment.folder / "mapping.yml"
+    mapping.write_text(
+        "file_type: csv\ncolumns: {occurred_at: wenn, event_type: kind, user_id: who}\n"
+        "event_names: {view: product_view}\n"
+    )
+    config = deployment.folder / "run.yml"
+    config.write_text(
+        f"name: shop\nsources:\n  - {{name: logs, path: {logs}, mapping: mapping.yml}}\n"
+    )
+
+    line = _one_line(deployment.run("run", "--config", str(config)))
+
+    assert "names the column 'wenn'" in line
+    assert "did you mean 'when'?" in line
+    assert not (deployment.data_dir / "lake").exists()
+
+
+def test_unreadable_file(deployment):
+    (deployment.folder / "logs").mkdir()
+    (deployment.folder / "logs" / "a.csv.gz").write_bytes(b"this is no gzip file")
+
+    line = _one_line(deployment.run("run", "--config", _config(deployment, "logs/*.gz")))
+
+    assert "a.csv.gz" in line
+    assert not (deployment.data_dir / "lake").exists()
+
+
+def test_empty_folder(deployment):
+    (deployment.folder / "logs").mkdir()
+
+    line = _one_line(deployment.run("run", "--config", _config(deployment, "logs")))
+
+    assert "no file at" in line
+
+
+def test_missing_bucket(deployment, moto_s3):
+    deployment.environment |= moto_s3.environment
+
+    line = _one_line(
+        deployment.run("run", "--config", _config(deployment, "s3://no-such-bucket/logs/"))
+    )
+
+    assert "there is no bucket no-such-bucket" in line
+
+
+def test_lake_that_cannot_be_written(deployment):
+    (deployment.folder / "logs.csv").write_text(LINES)
+    (deployment.folder / "file").write_text("")
+    lake = deployment.folder / "file" / "lake"
+
+    line = _one_line(
+        deployment.run("run", "--config", _config(deployment, "logs.csv"), "--lake", str(lake))
+    )
+
+    assert str(lake) in line
+    assert "choose another with --lake" in line
+
+
+def test_missing_configuration(deployment):
+    assert "none.yml" in _one_line(deployment.run("run", "--config", "none.yml"))
+
+
+def test_wrong_date(deployment):
+    line = _one_line(
+        deployment.run("run", "--config", _config(deployment, "logs"), "--as-of", "yesterday")
+    )
+
+    assert "write 2026-07-01" in line
+
+
+def test_failed_gate_stops_before_anything_leaves(deployment):
+    """A file of only rejects: the gate of raw.events is critical about an empty table."""
+    (deployment.folder / "logs.csv").write_text(LINES + "soon,view,1,1,,,1,u1,s1\n")
+
+    done = deployment.run(
+        "run", "--config", _config(deployment, "logs.csv"), "--as-of", "2026-01-01"
+    )
+
+    assert done.returncode == 1
+    assert "extract_logs.check_raw" in done.stderr
+    assert "raw.events" in done.stderr
+    assert not (deployment.data_dir / "exports").exists()
+    assert deployment.query("SELECT reason_code FROM raw.rejects") == [("bad_type",)]
+
+
+def test_validate_shows_columns_without_loading(deployment):
+    shutil.copy(PROJECT_ROOT / "config" / "examples" / "rees46.yml", deployment.folder / "run.yml")
+    (deployment.folder / "logs.csv").write_text(
+        LINES + "2026-01-01 00:00:00 UTC,view,1,1,,,1.5,u1,s1\n2026-01-01,blink,1,1,,,1,u1,s1\n"
+    )
+
+    done = deployment.run("validate", "--config", _config(deployment, "logs.csv"))
+
+    assert done.returncode == 0, done.stderr
+    assert "event_time" in done.stdout
+    assert "unknown_event" in done.stdout
+    assert not (deployment.data_dir / "lake").exists()
