@@ -68,7 +68,9 @@ class PipelineRun:
     as_of: datetime | None = None
     force: bool = False
     allow_shrink: bool = False
-    elapsed_seconds: float = 0.0  # of a task that ran outside this process (dbt), by its caller's clock
+    elapsed_seconds: float = (
+        0.0  # of a task that ran outside this process (dbt), by its caller's clock
+    )
 
     def to_payload(self) -> dict[str, Any]:
         """A dict of plain values that `open_run` reads back."""
@@ -150,11 +152,11 @@ def resolve_as_of(run: PipelineRun) -> PipelineRun:
     if run.as_of is not None:
         return run
     configured = run.config.as_of
-    if configured == "now":
-        return replace(run, as_of=run.started_at)
+    if isinstance(configured, date):
+        return replace(run, as_of=parse_instant(configured.isoformat()))
     if configured == "data_end":
         return replace(run, as_of=_find_data_end(run.settings))
-    return replace(run, as_of=parse_instant(configured.isoformat()))
+    return replace(run, as_of=run.started_at)
 
 
 def _find_data_end(settings: Settings) -> datetime:

@@ -3,6 +3,7 @@
 `personalake validate --config FILE` checks it; its JSON Schema is `config/schemas/run.schema.json` (generated from here).
 """
 
+import json
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -83,6 +84,11 @@ def load_run_config(path: Path) -> RunConfig:
         return RunConfig.model_validate(content)
     except ValidationError as err:
         raise ConfigError(f"reading {path}: {describe_faults(err)}") from err
+
+
+def run_schema() -> str:
+    """The JSON Schema of run configurations, as `config/schemas/run.schema.json` holds it."""
+    return json.dumps(RunConfig.model_json_schema(), indent=2, sort_keys=True) + "\n"
 
 
 def describe_faults(err: ValidationError) -> str:

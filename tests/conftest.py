@@ -13,7 +13,9 @@ for _name in [name for name in os.environ if name.startswith(("PERSONALAKE_", "A
         del os.environ[_name]
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
-REAL_DATA = Path(os.environ.get("PERSONALAKE_REAL_DATA") or PROJECT_ROOT / "../shared/data").resolve()
+REAL_DATA = Path(
+    os.environ.get("PERSONALAKE_REAL_DATA") or PROJECT_ROOT / "../shared/data"
+).resolve()
 
 
 @pytest.fixture

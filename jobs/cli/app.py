@@ -177,6 +177,18 @@ def maintain(config: ConfigOption = None, lake: LakeOption = None) -> None:
     out.print("[green]The lake is compact.[/]")
 
 
+@app.command()
+def up(
+    config: ConfigOption = None,
+    lake: LakeOption = None,
+    port: Annotated[int, typer.Option(help="Port of the web page, on 127.0.0.1.")] = 8080,
+) -> None:
+    """Start Airflow with its web page on this machine, until Ctrl-C."""
+    from jobs.cli.serving import serve
+
+    serve(_open_run(config, lake), port, out)
+
+
 def main() -> None:
     """Run a command; a known fault ends with one line on standard error and status 1."""
     try:

@@ -96,9 +96,9 @@ def run_chain(run: PipelineRun, console: Console) -> Outcome:
         ChainError: a task failed; the message is the task's own.
     """
     from jobs.lake.connection import check_folder
+    from jobs.pipeline import find_segments_dir
     from jobs.segments import load_segments
     from jobs.sources.plan import check_sources, plan_sources
-    from jobs.pipeline import find_segments_dir
 
     check_sources(plan_sources(run.config, run.config_path))
     load_segments(find_segments_dir(run))

@@ -4,6 +4,7 @@ A mapping names, for each column of a raw table, where its value stands in the r
 `retailrocket`) are mappings that ship with the code; any other CSV or JSON-lines file is read by a mapping file.
 """
 
+import json
 from pathlib import Path
 from typing import Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -119,6 +120,11 @@ class SourceConfig(BaseModel, frozen=True, extra="forbid"):
         if self.format != "generic" and self.mapping is not None:
             raise ValueError(f"format {self.format} brings its own mapping; leave `mapping:` out")
         return self
+
+
+def mapping_schema() -> str:
+    """The JSON Schema of mapping files, as `config/schemas/mapping.schema.json` holds it."""
+    return json.dumps(Mapping.model_json_schema(), indent=2, sort_keys=True) + "\n"
 
 
 def load_mapping(path: Path) -> Mapping:

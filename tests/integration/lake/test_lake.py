@@ -33,7 +33,11 @@ def _stages(customers, stage="browsing", day=DAY):
 def _replace(customers, stage="browsing", day=DAY, **options):
     def body(con):
         return replace_partition(
-            con, "ml.customer_stages", _stages(customers, stage, day), {"as_of_date": day}, **options
+            con,
+            "ml.customer_stages",
+            _stages(customers, stage, day),
+            {"as_of_date": day},
+            **options,
         )
 
     return body
@@ -62,7 +66,9 @@ def test_replace_partition_touches_only_its_own(any_lake):
     transact(any_lake, _replace(["b"], "carting"), message="again")
 
     con = connect(any_lake)
-    rows = con.execute("SELECT customer_id, stage, as_of_date FROM ml.customer_stages ORDER BY 1").fetchall()
+    rows = con.execute(
+        "SELECT customer_id, stage, as_of_date FROM ml.customer_stages ORDER BY 1"
+    ).fetchall()
     assert rows == [("b", "carting", DAY), ("c", "browsing", date(2026, 7, 1))]
 
 

@@ -1,11 +1,9 @@
 import gzip
-
 from datetime import UTC, datetime
 
 import pytest
 
 from jobs.errors import ConfigError, InputDataError
-from jobs.sources.extraction import describe_extraction
 
 pytestmark = pytest.mark.integration
 
@@ -126,7 +124,9 @@ def test_files_of_different_headers_are_read_by_name(csv_shop):
 
     csv_shop.extract()
 
-    assert csv_shop.query("SELECT user_id, item_id, price FROM raw.events ORDER BY occurred_at") == [
+    assert csv_shop.query(
+        "SELECT user_id, item_id, price FROM raw.events ORDER BY occurred_at"
+    ) == [
         ("u1", "i1", 9.5),
         ("u9", "i9", 3.0),
     ]
@@ -137,7 +137,9 @@ def test_wrong_column_stops_before_anything_is_written(csv_shop):
     text = csv_shop.mapping_path.read_text()
     csv_shop.mapping_path.write_text(text.replace("price: price", "price: prise"))
 
-    with pytest.raises(ConfigError, match=r"mapping\.yml names the column 'prise'.*did you mean 'price'"):
+    with pytest.raises(
+        ConfigError, match=r"mapping\.yml names the column 'prise'.*did you mean 'price'"
+    ):
         csv_shop.extract()
 
     assert not csv_shop.settings.lake_dir.exists()
@@ -150,7 +152,9 @@ def test_empty_folder_names_the_places_looked_at(csv_shop):
 
 def test_cut_off_archive_leaves_nothing_half_loaded(csv_shop):
     csv_shop.write("a.csv", GOOD)
-    body = "\n".join(["time,kind,customer,sku,price,agent", *[GOOD.replace("u1", f"u{n}") for n in range(5000)]])
+    body = "\n".join(
+        ["time,kind,customer,sku,price,agent", *[GOOD.replace("u1", f"u{n}") for n in range(5000)]]
+    )
     data = gzip.compress(body.encode())
     (csv_shop.folder / "logs" / "b.csv.gz").write_bytes(data[: len(data) // 2])
 
@@ -202,7 +206,9 @@ def test_real_logs_are_read_in_full(real_data, settings, monkeypatch, example, e
     monkeypatch.setenv("PERSONALAKE_REAL_DATA", str(real_data))
     path = PROJECT_ROOT / "config" / "examples" / f"{example}.yml"
 
-    result = extract(settings, load_run_config(path), path, started_at=datetime(2026, 7, 1, tzinfo=UTC))
+    result = extract(
+        settings, load_run_config(path), path, started_at=datetime(2026, 7, 1, tzinfo=UTC)
+    )
 
     counts = result.count_rows()
     assert {name: counts[name] for name in expected} == expected

@@ -4,7 +4,6 @@ import pytest
 from jobs.errors import InputDataError, TransientError
 from jobs.storage import files
 
-
 pytestmark = pytest.mark.integration
 GOOD = b"time,kind,customer,sku,price,agent\n2026-06-01 10:00:00,view,u1,i1,9.5,Firefox\n"
 

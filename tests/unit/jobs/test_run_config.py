@@ -48,7 +48,8 @@ def test_load_run_config_missing_file_names_the_option(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "path", sorted(PROJECT_ROOT.glob("config/*.yml")) + sorted(PROJECT_ROOT.glob("config/examples/*.yml")),
+    "path",
+    sorted(PROJECT_ROOT.glob("config/*.yml")) + sorted(PROJECT_ROOT.glob("config/examples/*.yml")),
     ids=lambda path: path.name,
 )
 def test_shipped_configurations_are_valid(path):

@@ -1,0 +1,90 @@
+"""The rules of CONTRIBUTING.md that a machine can hold."""
+
+import ast
+import re
+
+import pytest
+import yaml
+
+from jobs.lake import TABLES
+from jobs.settings import PROJECT_ROOT
+
+JOBS = sorted((PROJECT_ROOT / "jobs").rglob("*.py"))
+EXPORTS = {"exports.segments", "exports.recommendations"}
+CLOCKS = {"now", "utcnow", "today", "time", "localtime"}
+# The command line stands beside the DAGs: it says when a run was asked for.
+CLOCK_READERS = {"cli"}
+
+
+def _suites():
+    folder = PROJECT_ROOT / "expectations"
+    return {f"{path.parent.name}.{path.stem}" for path in folder.rglob("*.yml")}
+
+
+def test_every_table_that_crosses_the_border_has_expectations():
+    expected = {name for name, table in TABLES.items() if table.schema in {"raw", "ml"}} | EXPORTS
+
+    assert _suites() == expected
+
+
+@pytest.mark.parametrize("path", JOBS, ids=lambda path: str(path.relative_to(PROJECT_ROOT)))
+def test_jobs_read_no_clock(path):
+    if path.relative_to(PROJECT_ROOT / "jobs").parts[0] in CLOCK_READERS:
+        return
+    calls = [
+        f"{ast.unparse(node.func)} at line {node.lineno}"
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and node.func.attr in CLOCKS
+        and isinstance(node.func.value, ast.Name)
+        and node.func.value.id in {"datetime", "date", "time"}
+    ]
+
+    assert calls == []
+
+
+def test_sql_models_read_no_clock():
+    words = re.compile(r"\b(now\(\)|current_date|current_timestamp|today\(\))", re.IGNORECASE)
+    folder = PROJECT_ROOT / "dbt_project"
+    found = [
+        str(path)
+        for kind in ("models", "macros", "tests")
+        for path in (folder / kind).rglob("*.sql")
+        if words.search(path.read_text())
+    ]
+
+    assert found == []
+
+
+def test_only_the_lake_opens_the_lake():
+    opens = re.compile(r"ATTACH |ducklake:", re.IGNORECASE)
+    found = [
+        str(path.relative_to(PROJECT_ROOT))
+        for path in JOBS
+        if "lake" not in path.relative_to(PROJECT_ROOT / "jobs").parts[:1]
+        and opens.search(path.read_text())
+    ]
+
+    assert found == []
+
+
+def test_every_model_states_its_grain_and_tests_its_key():
+    for path in (PROJECT_ROOT / "dbt_project" / "models").rglob("_*__models.yml"):
+        for model in yaml.safe_load(path.read_text()).get("models", []):
+            name = model["name"]
+            assert model["description"].startswith("One row per"), name
+            tests = [*model.get("data_tests", [])]
+            tests += [
+                test for column in model.get("columns", []) for test in column.get("data_tests", [])
+            ]
+            assert tests or "staging" in path.parts, name
+
+
+def test_configuration_schemas_are_current():
+    from jobs.run_config import run_schema
+    from jobs.sources.mapping import mapping_schema
+
+    folder = PROJECT_ROOT / "config" / "schemas"
+    assert (folder / "run.schema.json").read_text() == run_schema()
+    assert (folder / "mapping.schema.json").read_text() == mapping_schema()
