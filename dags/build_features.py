@@ -1,7 +1,7 @@
 """Build the truth about every customer: staging, core and point-in-time features, with dbt.
 
 Reads: `raw.*`. Writes: `core.*`, `features.*`, `ops.runs`. Starts: `train_models`, by the asset
-`lake.features.customer_features`. Gate: dbt tests and unit tests run with the models.
+`lake.features.customer_features`. Gate: dbt's data tests run with the models.
 On failure: read the dbt task's log, mend the model or the data, clear the task. A rerun rebuilds the same tables.
 """
 

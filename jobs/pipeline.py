@@ -333,9 +333,11 @@ def plan_dbt(run: PipelineRun, stage: str) -> DbtPlan:
 
 
 def record_dbt(run: PipelineRun, stage: str) -> None:
-    """Record a dbt stage that has just ended well."""
+    """Record a dbt stage that has just ended well (one that was on record needs no second record)."""
     upstream = (EXTRACT,) if stage == FEATURES else (FEATURES, *TRAINING, *SCORING)
     plan = plan_dbt(run, stage)
+    if plan.is_done:
+        return
     request = run.request(_upstream(run, upstream))
     schema = ("core", "features") if stage == FEATURES else ("marts", "exports")
     con = connect(run.settings)

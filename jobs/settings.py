@@ -19,7 +19,11 @@ class Settings(BaseSettings):
     """Where a deployment keeps its things and how much memory it may use."""
 
     model_config = SettingsConfigDict(
-        env_prefix="PERSONALAKE_", env_file=PROJECT_ROOT / ".env", extra="ignore", frozen=True
+        env_prefix="PERSONALAKE_",
+        env_file=PROJECT_ROOT / ".env",
+        env_ignore_empty=True,
+        extra="ignore",
+        frozen=True,
     )
 
     config: Path = Field(
@@ -92,7 +96,7 @@ class Settings(BaseSettings):
 
     def environment(self) -> dict[str, str]:
         """The variables that make another process (dbt) find the same lake."""
-        return {"PERSONALAKE_DATA_DIR": str(self.data_dir), "PERSONALAKE_LAKE": str(self.lake_dir)}
+        return {"PERSONALAKE_LAKE": str(self.lake_dir)}
 
     @property
     def is_shared_catalog(self) -> bool:

@@ -25,8 +25,8 @@ PROFILE = ProfileConfig(
 
 def _environment(plan_task: str) -> dict[str, str]:
     """The lake that the run's payload names, resolved when the task runs."""
-    names = ("PERSONALAKE_DATA_DIR", "PERSONALAKE_LAKE")
-    return {name: _from_plan(plan_task, name) for name in names} | {"PYTHONPATH": str(PROJECT_ROOT)}
+    name = "PERSONALAKE_LAKE"
+    return {name: _from_plan(plan_task, name), "PYTHONPATH": str(PROJECT_ROOT)}
 
 
 def _from_plan(plan_task: str, name: str) -> str:

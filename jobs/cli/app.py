@@ -85,13 +85,20 @@ def run(
 def demo(
     customers: Annotated[int | None, typer.Option(help="Customers of the demo shop.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the demo shop.")] = None,
+    logs_only: Annotated[
+        bool,
+        typer.Option("--logs-only", help="Write the logs and stop: Airflow is to run the chain."),
+    ] = False,
 ) -> None:
     """Write the logs of a demo shop and run the whole chain on them."""
     from jobs.cli.running import run_chain, write_demo_shop
     from jobs.cli.showing import show_outcome
 
     pipeline_run = _open_run(None, None)
-    write_demo_shop(pipeline_run, err, n_customers=customers, seed=seed)
+    directory = write_demo_shop(pipeline_run, err, n_customers=customers, seed=seed)
+    if logs_only:
+        out.print(f"The demo shop's logs are in {directory}", soft_wrap=True)
+        return
     outcome = run_chain(pipeline_run, err)
     show_outcome(outcome, pipeline_run, out)
 

@@ -181,8 +181,8 @@ def _tail(log: Path, lines: int = 15) -> str:
 
 def write_demo_shop(
     run: PipelineRun, console: Console, *, n_customers: int | None = None, seed: int | None = None
-) -> None:
-    """Write the demo shop's logs to `<data>/demo`, unless the same shop stands there."""
+) -> Path:
+    """Write the demo shop's logs to `<data>/demo`, unless the same shop stands there; tells where that is."""
     from jobs.demo_shop import DemoShopConfig, generate_demo_shop
 
     given = {"n_customers": n_customers, "seed": seed}
@@ -203,3 +203,4 @@ def write_demo_shop(
             on_progress=lambda done, total: progress.update(bar, completed=done, total=total),
         )
         progress.update(bar, total=1, completed=1)
+    return directory

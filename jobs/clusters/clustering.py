@@ -15,7 +15,7 @@ import polars as pl
 from pydantic import BaseModel, Field
 from sklearn.cluster import KMeans
 from sklearn.metrics import silhouette_score
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+from threadpoolctl import threadpool_limits
 
 from jobs.clusters.names import name_clusters
 from jobs.clusters.vectors import (

@@ -63,6 +63,8 @@ def _postgres_dsn(url: str) -> str:
         "user": unquote(parsed.username or ""),
         "password": unquote(parsed.password or ""),
         "dbname": parsed.path.lstrip("/"),
+        # sslmode and such
+        **{key: unquote(value) for key, value in query.items() if key != "host"},
     }
     return " ".join(
         "{}='{}'".format(key, value.replace("\\", "\\\\").replace("'", "\\'"))

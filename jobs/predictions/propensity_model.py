@@ -9,7 +9,7 @@ import numpy.typing as npt
 import polars as pl
 from pydantic import BaseModel
 from sklearn.linear_model import LogisticRegression
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+from threadpoolctl import threadpool_limits
 
 FloatArray = npt.NDArray[np.float64]
 

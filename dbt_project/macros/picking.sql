@@ -1,0 +1,22 @@
+{# An id that equal parts always give again. #}
+{% macro hashed_id(parts) -%}
+    md5(concat_ws('|', {{ parts | join(', ') }}))
+{%- endmacro %}
+
+
+{# The value (not null) of the earliest row; `tie_break` decides between rows of one instant. #}
+{% macro first_by(value, instant, tie_break) -%}
+    arg_min({{ value }}, row({{ instant }}, {{ tie_break }})) filter (where {{ value }} is not null)
+{%- endmacro %}
+
+
+{# The value (not null) of the latest row. #}
+{% macro last_by(value, instant, tie_break) -%}
+    arg_max({{ value }}, row({{ instant }}, {{ tie_break }})) filter (where {{ value }} is not null)
+{%- endmacro %}
+
+
+{# A text that is there: blanks count as nothing, or all visitors without an id would be one customer. #}
+{% macro text_or_null(expression) -%}
+    nullif(trim({{ expression }}), '')
+{%- endmacro %}

@@ -1,0 +1,103 @@
+with events as (
+    select * from {{ ref('int_events') }}
+),
+
+order_lines as (
+    select * from {{ ref('int_order_lines') }}
+),
+
+refunds as (
+    select * from {{ ref('int_refunds') }}
+),
+
+event_days as (
+    select
+        customer_id,
+        event_date,
+        known_date,
+        bool_or(is_registered) as is_registered,
+        {% for name, event_type in counted_types().items() -%}
+            count(*) filter (where event_type = '{{ event_type }}') as {{ name }},
+        {% endfor -%}
+        count(*) filter (where is_session_event) as count_session_events,
+        count(*) as count_events
+    from events
+    group by customer_id, event_date, known_date
+),
+
+orders as (
+    select
+        order_id,
+        customer_id,
+        order_date,
+        min(known_date) as known_date
+    from order_lines
+    group by order_id, customer_id, order_date
+),
+
+-- A refund takes its money from the day of the order that it undoes, but only from when it is known.
+money_days as (
+    select
+        customer_id,
+        order_date as event_date,
+        known_date,
+        1 as count_orders,
+        0 as gross_value,
+        0 as discount_value,
+        0 as refunded_value
+    from orders
+    union all
+    select
+        customer_id,
+        order_date as event_date,
+        known_date,
+        0 as count_orders,
+        gross_value,
+        discount as discount_value,
+        0 as refunded_value
+    from order_lines
+    union all
+    select
+        customer_id,
+        order_date as event_date,
+        known_date,
+        0 as count_orders,
+        0 as gross_value,
+        0 as discount_value,
+        refunded_value
+    from refunds
+),
+
+order_days as (
+    select
+        customer_id,
+        event_date,
+        known_date,
+        sum(count_orders) as count_orders,
+        sum(gross_value) as gross_value,
+        sum(discount_value) as discount_value,
+        sum(refunded_value) as refunded_value
+    from money_days
+    group by customer_id, event_date, known_date
+),
+
+final as (
+    select
+        customer_id,
+        event_date,
+        known_date,
+        coalesce(event_days.is_registered, false) as is_registered,
+        coalesce(event_days.count_events, 0) as count_events,
+        coalesce(event_days.count_session_events, 0) as count_session_events,
+        {% for name in counted_types() -%}
+            coalesce(event_days.{{ name }}, 0) as {{ name }},
+        {% endfor -%}
+        cast(coalesce(order_days.count_orders, 0) as bigint) as count_orders,
+        coalesce(order_days.gross_value, 0) as gross_value,
+        coalesce(order_days.discount_value, 0) as discount_value,
+        coalesce(order_days.refunded_value, 0) as refunded_value
+    from event_days
+    full outer join order_days using (customer_id, event_date, known_date)
+)
+
+select * from final

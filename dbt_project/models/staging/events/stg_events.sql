@@ -1,0 +1,39 @@
+with events as (
+    select * from {{ source('raw', 'events') }}
+),
+
+known as (
+    select
+        event_id,
+        source,
+        event_type,
+        occurred_at,
+        received_at,
+        {{ text_or_null('anonymous_id') }} as anonymous_id,
+        {{ text_or_null('user_id') }} as user_id,
+        coalesce({{ text_or_null('anonymous_id') }}, {{ text_or_null('user_id') }}) as actor_id,
+        {{ text_or_null('item_id') }} as item_id,
+        {{ text_or_null('category') }} as category,
+        {{ text_or_null('brand') }} as brand,
+        price,
+        coalesce(quantity, 1) as quantity,
+        coalesce(discount, 0) as discount,
+        currency,
+        {{ text_or_null('order_id') }} as order_id,
+        search_query,
+        url_path,
+        channel,
+        campaign,
+        device,
+        country,
+        region,
+        is_bot,
+        bot_rule,
+        file_id
+    from events
+    where
+        occurred_at < {{ as_of() }}
+        and received_at <= {{ as_of() }}
+)
+
+select * from known

@@ -1,0 +1,103 @@
+"""One lake for all tests of this folder: four dbt processes, each of a few seconds."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+
+from jobs.lake import connect, transact
+from jobs.settings import PROJECT_ROOT, Settings
+from tests.integration.dbt import shop
+
+SCHEMAS = ("staging", "intermediate", "core", "features", "marts", "exports")
+
+
+def run_dbt(folder: Path, variables: dict[str, Any], *arguments: str) -> list[str]:
+    """Run dbt on the lake in `folder` and return the ids of the nodes that it ran."""
+    environment = {
+        name: value for name, value in os.environ.items() if not name.startswith("PERSONALAKE_")
+    }
+    environment |= {"PERSONALAKE_DATA_DIR": str(folder), "PYTHONPATH": str(PROJECT_ROOT)}
+    project = str(PROJECT_ROOT / "dbt_project")
+    done = subprocess.run(
+        [
+            str(Path(sys.executable).with_name("dbt")), "--no-version-check", "--no-use-colors",
+            *arguments, "--project-dir", project, "--profiles-dir", project,
+            "--target-path", str(folder / "target"), "--log-path", str(folder / "logs"),
+            "--vars", json.dumps(variables),
+        ],
+        env=environment, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
+    results = json.loads((folder / "target" / "run_results.json").read_text(encoding="utf-8"))
+    return [result["unique_id"] for result in results["results"]]
+
+
+def hash_tables(settings: Settings) -> dict[str, str]:
+    """Digest of the content, whatever the order of rows, of every table that dbt made."""
+    con = connect(settings)
+    try:
+        names = con.execute(
+            "SELECT schema_name || '.' || table_name FROM duckdb_tables() "
+            "WHERE database_name = 'lake' AND list_contains(?, schema_name)",
+            [list(SCHEMAS)],
+        ).fetchall()
+        return {
+            name: con.execute(
+                "SELECT count(*) || ' ' || coalesce(md5(string_agg(line, chr(10) ORDER BY line)), '') "
+                f"FROM (SELECT CAST(t AS VARCHAR) AS line FROM lake.{name} AS t)"
+            ).fetchall()[0][0]
+            for (name,) in sorted(names)
+        }
+    finally:
+        con.close()
+
+
+@dataclass(frozen=True)
+class BuiltLake:
+    """A lake that dbt has built, and what was seen on the way."""
+
+    settings: Settings
+    folder: Path
+    without_ml: dict[str, str]
+    first_hashes: dict[str, str]
+    second_hashes: dict[str, str]
+    stage_nodes: list[str]
+    all_nodes: list[str]
+
+
+@pytest.fixture(scope="session")
+def built_lake(tmp_path_factory: pytest.TempPathFactory) -> BuiltLake:
+    folder = tmp_path_factory.mktemp("dbt_lake")
+    settings = Settings(data_dir=folder)
+    transact(settings, shop.fill_raw, message="rows of the test")
+    run_dbt(folder, shop.EARLY, "build", "--exclude", "test_type:unit")
+    without_ml = hash_tables(settings)
+    transact(settings, shop.fill_ml, message="rows of the test")
+    stage_nodes = run_dbt(folder, shop.MAIN, "build", "--selector", "features")
+    stage_nodes += run_dbt(folder, shop.MAIN, "build", "--selector", "exports")
+    first_hashes = hash_tables(settings)
+    all_nodes = run_dbt(folder, shop.MAIN, "build", "--exclude", "test_type:unit")
+    return BuiltLake(
+        settings,
+        folder,
+        without_ml,
+        first_hashes,
+        hash_tables(settings),
+        stage_nodes,
+        all_nodes,
+    )
+
+
+@pytest.fixture
+def con(built_lake: BuiltLake) -> Iterator[duckdb.DuckDBPyConnection]:
+    con = connect(built_lake.settings)
+    yield con
+    con.close()

@@ -1,0 +1,174 @@
+"""Both stages on a lake of literal rows, see `shop.py`."""
+
+from datetime import date
+
+import duckdb
+import pytest
+
+from tests.integration.dbt import shop
+from tests.integration.dbt.conftest import BuiltLake, run_dbt
+
+pytestmark = pytest.mark.integration
+
+JANUARY, FEBRUARY = date(2026, 1, 29), date(2026, 2, 28)
+
+
+def rows(con: duckdb.DuckDBPyConnection, sql: str) -> list[tuple]:
+    return con.execute(sql).fetchall()
+
+
+def test_build_without_ml_rows_makes_every_table(built_lake: BuiltLake) -> None:
+    empty = {name for name, digest in built_lake.without_ml.items() if digest.startswith("0 ")}
+    assert set(built_lake.without_ml) == set(built_lake.first_hashes)
+    assert {
+        "marts.segment_memberships",
+        "marts.recommendations",
+        "exports.segments",
+        "exports.recommendations",
+    } <= empty
+    assert "features.customer_features" not in empty
+
+
+def test_second_build_changes_no_table(built_lake: BuiltLake) -> None:
+    assert built_lake.second_hashes == built_lake.first_hashes
+
+
+def test_selectors_share_out_every_node_once(built_lake: BuiltLake) -> None:
+    assert sorted(built_lake.stage_nodes) == sorted(built_lake.all_nodes)
+
+
+def test_unit_tests_pass(built_lake: BuiltLake) -> None:
+    assert run_dbt(built_lake.folder, shop.MAIN, "test", "--selector", "unit_tests")
+
+
+def test_events_of_both_devices_belong_to_the_user_who_signed_in(
+    con: duckdb.DuckDBPyConnection,
+) -> None:
+    found = rows(
+        con,
+        "SELECT event_id, customer_id FROM features.customer_events WHERE event_id < 'e08' ORDER BY 1",
+    )
+    assert found == [
+        ("e01", "u1"),
+        ("e02", "u1"),
+        ("e03", "u1"),
+        ("e04", "u1"),
+        ("e05", "u2"),
+        ("e06", "u3"),
+        ("e07", shop.SHARED),
+    ]
+
+
+def test_events_hold_neither_bots_nor_strangers_nor_the_future(
+    con: duckdb.DuckDBPyConnection,
+) -> None:
+    found = rows(con, "SELECT max(event_id), count(*) FROM features.customer_events")
+    assert found == [("e13", 13)]
+    assert rows(con, "SELECT actor_id, rule FROM intermediate.int_bots") == [("a-bot", "flagged")]
+
+
+def test_features_of_a_past_cutoff_leave_out_what_was_known_later(
+    con: duckdb.DuckDBPyConnection,
+) -> None:
+    found = rows(
+        con,
+        "SELECT customer_id, as_of_date, count_events_365d, count_product_views_90d, count_orders "
+        "FROM features.customer_features WHERE customer_id IN ('u1', 'u2') ORDER BY ALL",
+    )
+    assert found == [
+        ("u1", date(2026, 1, 14), 2, 1, 0),
+        ("u1", JANUARY, 2, 1, 0),  # the laptop's view was not yet linked
+        ("u1", FEBRUARY, 7, 2, 1),
+        ("u2", date(2026, 1, 14), 1, 0, 0),
+        ("u2", JANUARY, 1, 0, 0),  # the order of January 25 arrived on February 2
+        ("u2", FEBRUARY, 2, 0, 1),
+    ]
+
+
+def test_refunds_are_netted(con: duckdb.DuckDBPyConnection) -> None:
+    lines = rows(
+        con,
+        "SELECT order_line_id, refunded_quantity, refunded_value, net_value "
+        "FROM core.order_lines WHERE order_id = 'o1' ORDER BY 1",
+    )
+    assert lines == [("e09", 1.0, 9.0, 9.0), ("e10", 0.0, 0.0, 5.0)]
+    orders = rows(
+        con,
+        "SELECT gross_value, discount_value, refunded_value, net_value, currency, is_refunded "
+        "FROM core.orders WHERE order_id = 'o1'",
+    )
+    assert orders == [(25.0, 2.0, 9.0, 14.0, "EUR", True)]
+    features = rows(
+        con,
+        "SELECT total_value, value_30d, refund_rate, discount_share FROM features.customer_features "
+        f"WHERE customer_id = 'u1' AND as_of_date = '{FEBRUARY}'",
+    )
+    assert features == [(14.0, 14.0, 0.36, 0.08)]
+
+
+def test_equal_buyers_get_equal_scores(con: duckdb.DuckDBPyConnection) -> None:
+    found = rows(
+        con,
+        "SELECT customer_id, recency_score, frequency_score, monetary_score "
+        f"FROM features.customer_features WHERE as_of_date = '{FEBRUARY}' ORDER BY 1",
+    )
+    assert found == [
+        (shop.SHARED, None, None, None),
+        ("u1", 2, 1, 4),
+        ("u2", 1, 1, 3),
+        ("u3", None, None, None),
+        ("u4", 3, 1, 1),
+        ("u5", 3, 1, 1),
+    ]
+
+
+def test_consent_is_the_latest_known_decision_and_refusals_win(
+    con: duckdb.DuckDBPyConnection,
+) -> None:
+    found = rows(con, "SELECT customer_id, has_marketing_consent FROM core.customers ORDER BY 1")
+    assert found == [
+        (shop.SHARED, False),
+        ("u1", True),
+        ("u2", False),
+        ("u3", False),
+        ("u4", False),
+        ("u5", False),
+    ]
+
+
+def test_memberships_are_islands_and_exports_hold_consenting_members(
+    con: duckdb.DuckDBPyConnection,
+) -> None:
+    found = rows(
+        con,
+        "SELECT customer_id, valid_from, valid_to FROM marts.segment_memberships "
+        "WHERE kind = 'rule' ORDER BY ALL",
+    )
+    assert found == [
+        ("u1", shop.DAYS[0], shop.DAYS[1]),
+        ("u1", shop.DAYS[2], None),
+        ("u2", shop.DAYS[0], None),
+    ]
+    exported = rows(
+        con,
+        "SELECT customer_id, segment_id, kind, member_since FROM exports.segments ORDER BY ALL",
+    )
+    assert exported == [
+        ("u1", "c1", "cluster", FEBRUARY),
+        ("u1", "keen", "rule", FEBRUARY),
+        ("u1", "rfm_hibernating", "rfm", FEBRUARY),
+    ]
+
+
+def test_recommendations_leave_out_sold_out_items_and_say_why(
+    con: duckdb.DuckDBPyConnection,
+) -> None:
+    found = rows(
+        con, "SELECT customer_id, rank, item_id, reason FROM marts.recommendations ORDER BY ALL"
+    )
+    assert found == [
+        ("u1", 1, "i2", "because you viewed Lamp"),
+        ("u5", 1, "i1", "popular this month"),
+    ]
+    exported = rows(con, "SELECT customer_id, rank, item_id FROM exports.recommendations")
+    assert exported == [("u1", 1, "i2")]
