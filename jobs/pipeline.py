@@ -68,9 +68,8 @@ class PipelineRun:
     as_of: datetime | None = None
     force: bool = False
     allow_shrink: bool = False
-    elapsed_seconds: float = (
-        0.0  # of a task that ran outside this process (dbt), by its caller's clock
-    )
+    # Of a task that ran outside this process (dbt), by its caller's clock.
+    elapsed_seconds: float = 0.0
 
     def to_payload(self) -> dict[str, Any]:
         """A dict of plain values that `open_run` reads back."""
@@ -217,6 +216,7 @@ def extract_logs(run: PipelineRun) -> PipelineRun:
     """Load what is new at the sources, and fix the run's point in time."""
     from jobs.sources.extraction import describe_extraction, extract, record_extraction
 
+    started = time.perf_counter()
     result = extract(
         run.settings,
         run.config,
@@ -228,7 +228,7 @@ def extract_logs(run: PipelineRun) -> PipelineRun:
     )
     logger.info("%s", describe_extraction(result))
     run = resolve_as_of(run)
-    record_extraction(run.settings, result, run.request(""))
+    record_extraction(run.settings, result, run.request(""), time.perf_counter() - started)
     return run
 
 
@@ -353,9 +353,8 @@ def record_dbt(run: PipelineRun, stage: str) -> None:
             counts[table] = row[0] if row else 0
     finally:
         con.close()
-    _record(
-        run, stage, plan.run_id, request, digest_of(plan.variables), counts, time.perf_counter()
-    )
+    started = time.perf_counter() - run.elapsed_seconds
+    _record(run, stage, plan.run_id, request, digest_of(plan.variables), counts, started)
 
 
 def train_clusters(run: PipelineRun) -> StageResult:

@@ -1,6 +1,8 @@
 """Tables for the terminal."""
 
 import json
+import sys
+from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -13,12 +15,17 @@ from jobs.pipeline import PipelineRun
 from jobs.settings import PROJECT_ROOT
 from jobs.sources.sampling import SourceSample
 
+# What people compare first, larger is better.
+_HEADLINES = ("auc", "average_precision", "hit_rate_at_10", "ndcg_at_10")
+
 
 def _cell(value: Any) -> str:
     if value is None:
         return "[dim]null[/]"
     if isinstance(value, float):
         return f"{value:,.4g}" if abs(value) < 1 else f"{value:,.2f}"
+    if isinstance(value, int) and not isinstance(value, bool):
+        return f"{value:,}"
     return str(value).replace("[", r"\[")
 
 
@@ -67,8 +74,8 @@ def show_outcome(outcome: Outcome, run: PipelineRun, console: Console) -> None:
         names, rows = _query(
             con,
             """
-            SELECT segment_name AS segment, kind, n_customers AS customers, round(share * 100, 1) AS "share %",
-                round(average_order_value, 2) AS "average order"
+            SELECT segment_name AS segment, kind, n_customers AS customers, printf('%.1f', share * 100) AS "share %",
+                printf('%.2f', average_order_value) AS "average order"
             FROM marts.segment_kpis ORDER BY kind, n_customers DESC, segment_name
             """,
         )
@@ -91,49 +98,50 @@ def show_outcome(outcome: Outcome, run: PipelineRun, console: Console) -> None:
     flag = f" --config {_shown(run.config_path)}" if str(run.config.folder) != "." else ""
     if run.settings.lake is not None:
         flag = f" --lake {_shown(run.settings.lake)}"
+    program = _shown(Path(sys.argv[0]).absolute())
     console.print(
-        f'\nQuery it: [bold]personalake sql{flag} "SELECT * FROM marts.recommendations LIMIT 10"[/]',
+        f'\nQuery it: [bold]{program} sql{flag} "SELECT * FROM marts.recommendations LIMIT 10"[/]',
         soft_wrap=True,
     )
 
 
 def _show_models(con: duckdb.DuckDBPyConnection, console: Console, as_of_date: Any) -> None:
-    names, rows = _query(
-        con,
-        f"""
-        SELECT model_name AS model, status, metrics, baseline_metrics, coalesce(message, '') AS message
-        FROM ml.model_runs WHERE as_of_date = '{as_of_date}' ORDER BY 1
-        """,
-    )
-    del names
+    rows = con.execute(
+        "SELECT model_name, status, metrics, baseline_metrics, message FROM ml.model_runs "
+        "WHERE as_of_date = ? ORDER BY 1",
+        [as_of_date],
+    ).fetchall()
     table = Table(
         title="Models (measured on a later period)", title_justify="left", header_style="bold"
     )
-    for name in ("model", "status", "quality", "baselines"):
-        table.add_column(name, overflow="fold")
+    for name in ("model", "measure", "value", "best baseline"):
+        table.add_column(name, justify="right" if name == "value" else "left")
     for model, status, metrics, baselines, message in rows:
-        table.add_row(model, status, _brief(metrics) or message, _brief(baselines))
+        if status != "ok":
+            table.add_row(model, status.replace("_", " "), "", message or "")
+            continue
+        measures = _headline(json.loads(metrics or "{}"), json.loads(baselines or "{}"))
+        for index, (name, value, baseline) in enumerate(measures):
+            table.add_row("" if index else model, name, value, baseline)
     console.print(table)
 
 
-def _brief(text: str | None) -> str:
-    """The headline numbers of a JSON object: `auc 0.81`, or `popularity: hit_rate 0.05`."""
-    if not text:
-        return ""
-    content = json.loads(text)
-    parts = []
-    for name, value in content.items():
-        if isinstance(value, bool | list | str) or value is None:
-            continue
-        if isinstance(value, dict):
-            inner = [
-                f"{key} {item:.3g}" for key, item in value.items() if isinstance(item, int | float)
-            ]
-            if inner and not all(key.lstrip("-").isdigit() for key in value):
-                parts.append(f"{name}: {', '.join(inner[:3])}")
-        else:
-            parts.append(f"{name} {value:.4g}")
-    return "\n".join(parts[:4])
+def _headline(metrics: dict[str, Any], baselines: dict[str, Any]) -> list[tuple[str, str, str]]:
+    """The two measures to show: those that baselines have too, with the best of these; else the first two numbers."""
+    numbers = {
+        name: value
+        for name, value in metrics.items()
+        if isinstance(value, int | float) and not isinstance(value, bool)
+    }
+    shown = []
+    for name in _HEADLINES:
+        rivals = {key: of[name] for key, of in baselines.items() if name in of}
+        if name in numbers and rivals:
+            best = max(rivals, key=lambda key: (rivals[key], key))
+            shown.append((name, f"{numbers[name]:.3f}", f"{rivals[best]:.3f} ({best})"))
+    if not shown:
+        shown = [(name, f"{value:.4g}", "") for name, value in numbers.items()]
+    return shown[:2]
 
 
 def show_status(run: PipelineRun, console: Console) -> None:
@@ -152,7 +160,11 @@ def show_status(run: PipelineRun, console: Console) -> None:
         names, rows = _query(
             con,
             """
-            SELECT stage, as_of, started_at, seconds, count_rows AS rows FROM ops.runs
+            SELECT stage, strftime(as_of, '%Y-%m-%d %H:%M') AS "as of (UTC)",
+                strftime(started_at, '%Y-%m-%d %H:%M') AS "started (UTC)", round(seconds, 1) AS seconds,
+                list_sum(list_transform(json_keys(count_rows), key -> (count_rows ->> ('$."' || key || '"'))::BIGINT))::BIGINT
+                    AS rows
+            FROM ops.runs
             QUALIFY row_number() OVER (PARTITION BY stage ORDER BY started_at DESC) = 1 ORDER BY started_at, stage
             """,
         )
@@ -160,8 +172,9 @@ def show_status(run: PipelineRun, console: Console) -> None:
         names, rows = _query(
             con,
             """
-            SELECT source, count(*) AS files, sum(count_rows) AS rows, sum(count_loaded) AS loaded,
-                sum(count_duplicates) AS duplicates, sum(count_rejected) AS rejected, max(loaded_at) AS loaded_at
+            SELECT source, count(*) AS files, sum(count_rows)::BIGINT AS rows, sum(count_loaded)::BIGINT AS loaded,
+                sum(count_duplicates)::BIGINT AS duplicates, sum(count_rejected)::BIGINT AS rejected,
+                strftime(max(loaded_at), '%Y-%m-%d %H:%M') AS "loaded (UTC)"
             FROM raw.files GROUP BY ALL ORDER BY 1
             """,
         )

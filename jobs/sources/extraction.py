@@ -55,8 +55,6 @@ class ExtractResult:
     def count_rows(self) -> dict[str, int]:
         """The counts by name, for `ops.runs`."""
         return {
-            "files": self.files_loaded,
-            "rows": self.rows,
             "loaded": self.loaded,
             "duplicates": self.duplicates,
             "rejected": self.rejected,
@@ -169,7 +167,9 @@ def _check_owner(con: duckdb.DuckDBPyConnection, settings: Settings, config: Run
         )
 
 
-def record_extraction(settings: Settings, result: ExtractResult, request: StageRequest) -> str:
+def record_extraction(
+    settings: Settings, result: ExtractResult, request: StageRequest, seconds: float = 0.0
+) -> str:
     """Write the extraction's `ops.runs` row and return its run_id: the digest of all that `raw` holds.
 
     Two extractions that leave the same files loaded have the same id; the second writes nothing.
@@ -194,7 +194,7 @@ def record_extraction(settings: Settings, result: ExtractResult, request: StageR
             stage=STAGE,
             request=request,
             config_digest=config_digest,
-            seconds=0.0,
+            seconds=seconds,
             count_rows=result.count_rows(),
         )
 
