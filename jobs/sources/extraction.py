@@ -22,7 +22,7 @@ from jobs.lake import TABLES, connect, create_tables, transact
 from jobs.run_config import RunConfig
 from jobs.settings import Settings
 from jobs.sources.plan import PlannedSource, check_header, check_sources, plan_sources, read_header
-from jobs.sources.statement import build_select
+from jobs.sources.statement import build_read, build_select
 from jobs.stages import StageRequest, digest_of, find_latest_run, record_run
 from jobs.storage import StoredFile, local_copy
 
@@ -260,11 +260,11 @@ def _stage_files(
 ) -> None:
     """Read files of one header into `staged`: good rows and rejects, with their line numbers."""
     mapping = source.mapping
-    statement = build_select(mapping, source.config.name, header, paths)
     con.execute("DROP TABLE IF EXISTS reject_errors")
     con.execute("DROP TABLE IF EXISTS reject_scans")
     try:
-        con.execute(f"CREATE OR REPLACE TEMP TABLE read_rows AS {statement.text}", statement.values)
+        # Two steps: lines are numbered in order, by one thread; what they say is worked out by all.
+        con.execute(f"CREATE OR REPLACE TEMP TABLE lines AS {build_read(mapping, header, paths)}")
     except duckdb.Error as err:
         where = (
             paths[0] if len(paths) == 1 else f"{len(paths)} files of source {source.config.name}"
@@ -274,8 +274,6 @@ def _stage_files(
             f"reading {where}: {type(err).__name__}; check that they are what the source "
             "declares (text of that format, and not cut off if compressed)"
         ) from None
-    # Lines that the CSV reader itself refuses (a field too few, no closing quote) take no row number, so each one that
-    # stands before a row moves that row down by one: `shift` says by how many, from which row on.
     con.execute(
         """
         CREATE OR REPLACE TEMP TABLE refused AS
@@ -285,23 +283,34 @@ def _stage_files(
         QUALIFY row_number() OVER (PARTITION BY file_path, line ORDER BY error_type) = 1
         """
     )
+    statement = build_select(mapping, source.config.name, header, "lines")
+    con.execute(
+        f"""
+        INSERT INTO staged BY NAME
+        WITH starts AS (SELECT local_path, min(row_number) - 1 AS before FROM lines GROUP BY ALL),
+        judged AS ({statement.text})
+        SELECT judged.* EXCLUDE (local_path, row_number), file_number, file_id,
+            row_number - before + {1 if mapping.file_type == "csv" else 0} AS line_number
+        FROM judged JOIN starts USING (local_path) JOIN staged_files USING (local_path)
+        """,
+        statement.values,
+    )
+    # Lines that the CSV reader itself refuses (a field too few, no closing quote) took no number, so each one that stands
+    # before a row moves that row down by one: `shift` says by how many, from which row on.
     con.execute(
         """
-        INSERT INTO staged BY NAME
-        WITH starts AS (SELECT local_path, min(row_number) - 1 AS before FROM read_rows GROUP BY ALL),
-        numbered AS (
-            SELECT read_rows.* EXCLUDE (row_number), row_number - before + $header_lines AS unshifted
-            FROM read_rows JOIN starts USING (local_path)
-        ),
-        shifts AS (
-            SELECT local_path, line_number - shift + 1 AS from_row, max(shift) AS shift FROM refused GROUP BY ALL
-        )
-        SELECT numbered.* EXCLUDE (local_path, unshifted), file_number, file_id,
-            unshifted + coalesce(shift, 0) AS line_number
-        FROM numbered JOIN staged_files USING (local_path)
-        ASOF LEFT JOIN shifts ON numbered.local_path = shifts.local_path AND unshifted >= from_row
-        """,
-        {"header_lines": 1 if mapping.file_type == "csv" else 0},
+        UPDATE staged SET line_number = staged.line_number + moved.shift
+        FROM (
+            SELECT staged.file_number, staged.line_number, shifts.shift
+            FROM staged
+            ASOF JOIN (
+                SELECT file_number, line_number - shift + 1 AS from_line, max(shift) AS shift
+                FROM refused JOIN staged_files USING (local_path) GROUP BY ALL
+            ) AS shifts
+                ON staged.file_number = shifts.file_number AND staged.line_number >= shifts.from_line
+        ) AS moved
+        WHERE staged.file_number = moved.file_number AND staged.line_number = moved.line_number
+        """
     )
     con.execute(
         """

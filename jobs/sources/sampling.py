@@ -9,7 +9,7 @@ from jobs.errors import InputDataError
 from jobs.lake.tables import TABLES
 from jobs.run_config import RunConfig
 from jobs.sources.plan import PlannedSource, check_header, plan_sources, read_header
-from jobs.sources.statement import build_select
+from jobs.sources.statement import build_read, build_select
 from jobs.storage import local_copy
 
 SAMPLE_ROWS = 1000  # enough to see a format; the whole file is judged when it is loaded
@@ -54,12 +54,12 @@ def _sample(source: PlannedSource) -> SourceSample:
     with local_copy(file) as (path, _):
         header = read_header(mapping, path, file.path)
         check_header(source, header, file.path)
-        statement = build_select(
-            mapping, source.config.name, header, [str(path)], limit=SAMPLE_ROWS
-        )
+        statement = build_select(mapping, source.config.name, header, "lines")
         con = duckdb.connect()
         try:
             con.execute("SET TimeZone = 'UTC'")
+            reading = build_read(mapping, header, [str(path)], limit=SAMPLE_ROWS)
+            con.execute(f"CREATE TEMP TABLE lines AS {reading}")
             con.execute(f"CREATE TEMP TABLE sample AS {statement.text}", statement.values)
             counted = con.execute(
                 "SELECT count(*), count(*) - count(reason_code) FROM sample"

@@ -102,35 +102,48 @@ def _typed(mapping: Mapping, type_: str, text: str) -> str:
     return f"TRY_CAST({text} AS {type_})"
 
 
-def _reader(mapping: Mapping, header: list[str], paths: list[str]) -> str:
-    """The table function that gives the files' lines (`line`) or fields (by header), all as text."""
-    names = header if mapping.file_type == "csv" else ["line"]
-    columns = ", ".join(f"{quote_literal(name)}: 'VARCHAR'" for name in names)
-    delimiter = mapping.delimiter if mapping.file_type == "csv" else NO_DELIMITER
-    quote = '"' if mapping.file_type == "csv" else ""
-    return (
-        f"read_csv([{', '.join(map(quote_literal, paths))}], filename = '{PATH_COLUMN}', columns = {{{columns}}}, auto_detect = false, "
-        f"header = {'true' if mapping.file_type == 'csv' else 'false'}, "
-        f"delim = {quote_literal(delimiter)}, quote = '{quote}', escape = '{quote}', "
-        f"max_line_size = {MAX_LINE_BYTES}, nullstr = '', store_rejects = true, rejects_limit = 0)"
-    )
-
-
-def build_select(
-    mapping: Mapping, source: str, header: list[str], paths: list[str], *, limit: int | None = None
-) -> Statement:
-    """Build the SELECT that reads files of one header.
+def build_read(
+    mapping: Mapping, header: list[str], paths: list[str], *, limit: int | None = None
+) -> str:
+    """Build the SELECT that reads files of one header, as text.
 
     Args:
-        mapping: where the columns stand.
-        source: the source's name, part of derived event ids.
+        mapping: says how the files are written.
         header: the files' columns (CSV only).
         paths: local paths; their rows come in this order.
         limit: read at most so many lines.
 
     Returns:
-        A statement whose rows have `local_path`, `row_number` (1-based over all accepted lines), each column of the raw table except
-        `source`, `file_id` and `line_number`, and `reason_code`, `reason`, `raw_line` (null where the row is good).
+        SQL whose rows have `local_path`, `row_number` (1-based over all accepted lines), and the line (`line`) or its
+        fields by header. Lines that the reader refuses go to DuckDB's tables `reject_errors` and `reject_scans`.
+    """
+    names = header if mapping.file_type == "csv" else ["line"]
+    columns = ", ".join(f"{quote_literal(name)}: 'VARCHAR'" for name in names)
+    delimiter = mapping.delimiter if mapping.file_type == "csv" else NO_DELIMITER
+    quote = '"' if mapping.file_type == "csv" else ""
+    return (
+        f"SELECT row_number() OVER () AS row_number, * RENAME ({PATH_COLUMN} AS local_path) "
+        f"FROM read_csv([{', '.join(map(quote_literal, paths))}], filename = '{PATH_COLUMN}', "
+        f"columns = {{{columns}}}, auto_detect = false, "
+        f"header = {'true' if mapping.file_type == 'csv' else 'false'}, "
+        f"delim = {quote_literal(delimiter)}, quote = '{quote}', escape = '{quote}', "
+        f"max_line_size = {MAX_LINE_BYTES}, nullstr = '', store_rejects = true, rejects_limit = 0)"
+        + (f" LIMIT {limit}" if limit else "")
+    )
+
+
+def build_select(mapping: Mapping, source: str, header: list[str], relation: str) -> Statement:
+    """Build the SELECT that types and judges the lines that `build_read` gave.
+
+    Args:
+        mapping: where the columns stand.
+        source: the source's name, part of derived event ids.
+        header: the files' columns (CSV only).
+        relation: the table that holds the lines.
+
+    Returns:
+        A statement whose rows have `local_path`, `row_number`, each column of the raw table except `source`, `file_id` and
+        `line_number`, and `reason_code`, `reason`, `raw_line` (null where the row is good).
     """
     statement = Statement()
     position = {name: index for index, name in enumerate(source_columns(mapping))}
@@ -154,14 +167,8 @@ def build_select(
         for column, type_ in table.columns.items()
         if column not in _DERIVED
     )
-    limit_clause = f"LIMIT {limit}" if limit else ""
     statement.text = f"""
-        WITH lines AS (
-            SELECT row_number() OVER () AS row_number, * FROM {_reader(mapping, header, paths)} {limit_clause}
-        ),
-        parsed AS (
-            SELECT {PATH_COLUMN} AS local_path, row_number, {raw_line} AS raw_text, {values} AS f FROM lines
-        ),
+        WITH parsed AS (SELECT local_path, row_number, {raw_line} AS raw_text, {values} AS f FROM {relation}),
         fields AS (SELECT * EXCLUDE (f), f IS NOT NULL AS is_record, {picked} FROM parsed),
         judged AS (
             SELECT local_path, row_number, {columns}, CASE {code} END AS reason_code, CASE {reason} END AS reason, raw_text
