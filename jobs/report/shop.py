@@ -14,6 +14,7 @@ from jobs.report.figures import Tile, ratio
 from jobs.report.numbers import change, count, day, money, percent
 
 DAYS_SHOWN_DAILY = 190  # above half a year single days are noise, so points become weeks
+_LAST_DAY_OF_WEEK = 6  # counted from its Monday
 TREND_DAYS = 7  # a week, so that weekends do not show as waves
 _COMPARED_DAYS = (30, 7)  # a month where the history allows it, else a week
 _SPARK_DAYS = 60  # both halves of the comparison that stands above the line
@@ -95,7 +96,10 @@ def header_tiles(data: ReportData) -> list[Tile]:
 
 
 def weekly(daily: pl.DataFrame) -> pl.DataFrame:
-    """Daily KPIs by week (its Monday); rates and means are weighted by what they are rates of."""
+    """Daily KPIs by whole week (its Monday); rates and means are weighted by what they are rates of.
+
+    A week of which days are missing at either end is left out: its sums would look like a fall.
+    """
 
     def weighted(column: str, weight: str) -> pl.Expr:
         known = pl.col(column).is_not_null()
@@ -113,7 +117,10 @@ def weekly(daily: pl.DataFrame) -> pl.DataFrame:
             weighted("conversion_rate", "n_sessions"),
             weighted("bounce_rate", "n_sessions"),
             weighted("average_order_value", "n_orders"),
+            (pl.col("day").max() - pl.col("day").min()).dt.total_days().alias("days_spanned"),
         )
+        .filter(pl.col("days_spanned") == _LAST_DAY_OF_WEEK)
+        .drop("days_spanned")
         .sort("day")
     )
 

@@ -41,10 +41,12 @@ def test_compare_windows_sums_the_days_on_either_side():
 def test_weekly_weighs_rates_by_their_base():
     daily = make_frame(
         "kpis_daily",
+        (date(2026, 6, 28), 1, 99, 1, 1, 5.0, 0.1, 0.5, 5.0),  # a week that began before the data
         (date(2026, 6, 29), 1, 10, 1, 1, 5.0, 0.1, 0.5, 5.0),
-        (date(2026, 6, 30), 1, 30, 1, 9, 5.0, 0.3, None, 15.0),
+        (date(2026, 7, 5), 1, 30, 1, 9, 5.0, 0.3, None, 15.0),
+        (date(2026, 7, 6), 1, 99, 1, 1, 5.0, 0.1, 0.5, 5.0),  # a week that has not ended
     )
-    row = shop.weekly(daily).row(0, named=True)
+    [row] = shop.weekly(daily).iter_rows(named=True)
     assert (row["day"], row["n_sessions"], row["net_value"]) == (date(2026, 6, 29), 40, 10.0)
     assert row["conversion_rate"] == pytest.approx(0.25)
     assert row["bounce_rate"] == pytest.approx(0.5)
