@@ -1,11 +1,9 @@
 """From Airflow's context to the payload of a run, and from the jobs' errors to Airflow's."""
 
-import functools
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
-from airflow.sdk import get_current_context
 from airflow.sdk.exceptions import AirflowFailException
 
 Payload = dict[str, Any]
@@ -26,41 +24,38 @@ def find_payload(context: Any) -> Payload:
     return payload
 
 
-def run_job(function: str, payload: Payload | None = None) -> Any:
-    """Call a function of `jobs.pipeline` with the run that the payload describes.
+def run_job(stage: str, payload: Payload) -> Any:
+    """Call a stage of `jobs.pipeline` with the run that the payload describes.
 
     Permanent faults fail the task at once; everything else may be retried.
     """
     from jobs import pipeline
     from jobs.errors import ConfigError, InputDataError, QualityGateError
 
-    if payload is None:
-        payload = find_payload(get_current_context())
     try:
         run = pipeline.open_run(payload, now=datetime.now(UTC))
-        return getattr(pipeline, function)(run)
+        return pipeline.STAGES[stage](run)
     except (ConfigError, InputDataError, QualityGateError) as err:
         raise AirflowFailException(str(err)) from err
 
 
-def run_record(function: str, payload: Payload) -> Any:
-    """Call a recording function of `jobs.pipeline`, with the seconds that went by since the plan was made."""
+def run_record(stage: str, payload: Payload) -> Any:
+    """Call a recording stage of `jobs.pipeline`, with the seconds that went by since the plan was made."""
     planned_at = datetime.fromisoformat(payload["planned_at"])
     elapsed = (datetime.now(UTC) - planned_at).total_seconds()
-    return run_job(function, {**payload, "elapsed_seconds": elapsed})
+    return run_job(stage, {**payload, "elapsed_seconds": elapsed})
 
 
-def run_plan(function: str, payload: Payload) -> Payload:
-    """Call a planning function of `jobs.pipeline`, and note when."""
-    return {**run_job(function, payload), "planned_at": datetime.now(UTC).isoformat()}
+def run_plan(stage: str, payload: Payload) -> Payload:
+    """Call a planning stage of `jobs.pipeline`, and note when."""
+    return {**run_job(stage, payload), "planned_at": datetime.now(UTC).isoformat()}
 
 
-def job_task(function: str) -> Callable[[Payload], Any]:
+def job_task(stage: str) -> Callable[[Payload], Any]:
     """Make the body of a task that runs one job and returns nothing (results stay in the lake)."""
 
-    @functools.wraps(run_job)
     def body(payload: Payload) -> None:
-        run_job(function, payload)
+        run_job(stage, payload)
 
-    body.__name__ = function
+    body.__name__ = stage
     return body

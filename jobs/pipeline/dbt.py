@@ -1,0 +1,78 @@
+"""The two dbt stages: what dbt is to build, and the record of what it built. dbt itself is started by whoever runs the stage."""
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from jobs.lake import connect
+from jobs.pipeline.record import EXTRACT, FEATURES, MARTS, find_upstream, is_done, record
+from jobs.pipeline.run import PipelineRun, resolve_as_of
+from jobs.pipeline.training import JOBS, make_config
+from jobs.stages import digest_of, make_run_id
+
+_UPSTREAM = {FEATURES: (EXTRACT,), MARTS: (FEATURES, *JOBS)}
+_SCHEMAS = {FEATURES: ("core", "features"), MARTS: ("marts", "exports")}
+
+
+@dataclass(frozen=True)
+class DbtPlan:
+    """What dbt is to build for a run: the variables, and whether the tables hold it already."""
+
+    run_id: str
+    upstream_run_id: str
+    variables: dict[str, Any]
+    is_done: bool
+
+
+def _variables(run: PipelineRun) -> dict[str, Any]:
+    from jobs.predictions import find_cutoff_dates
+
+    request = run.request("")
+    config, _ = make_config(run, "predictions")
+    dates = find_cutoff_dates(request.as_of_date, config)
+    return {
+        "as_of": request.as_of.isoformat(),
+        "as_of_date": request.as_of_date.isoformat(),
+        "cutoff_dates": [day.isoformat() for day in sorted(dates)],
+        "inactivity_minutes": run.config.sessions.inactivity_minutes,
+        "consent_purpose": run.config.consent.purpose,
+        "consent_default": run.config.consent.default,
+        "currency": run.config.currency,
+    }
+
+
+def _plan(run: PipelineRun, stage: str) -> DbtPlan:
+    upstream = find_upstream(run, _UPSTREAM[stage])
+    variables = _variables(run)
+    run_id = make_run_id(stage, run.request(upstream), digest_of(variables))
+    return DbtPlan(run_id, upstream, variables, is_done(run, stage, run_id))
+
+
+def plan_dbt(run: PipelineRun, stage: str) -> dict[str, Any]:
+    """The payload of a dbt stage: the run, dbt's variables, and whether its tables hold this very run already."""
+    run = resolve_as_of(run)
+    plan = _plan(run, stage)
+    return {**run.to_payload(), "variables": plan.variables, "is_done": plan.is_done}
+
+
+def record_dbt(run: PipelineRun, stage: str) -> None:
+    """Record a dbt stage that has just ended well (one that was on record needs no second record)."""
+    plan = _plan(run, stage)
+    if plan.is_done:
+        return
+    request = run.request(plan.upstream_run_id)
+    con = connect(run.settings)
+    try:
+        tables = con.execute(
+            "SELECT schema_name || '.' || table_name FROM duckdb_tables() "
+            "WHERE database_name = 'lake' AND schema_name IN (?, ?) ORDER BY 1",
+            list(_SCHEMAS[stage]),
+        ).fetchall()
+        counts = {}
+        for (table,) in tables:
+            row = con.execute(f"SELECT count(*) FROM lake.{table}").fetchone()
+            counts[table] = row[0] if row else 0
+    finally:
+        con.close()
+    started = time.perf_counter() - run.elapsed_seconds
+    record(run, stage, plan.run_id, request, digest_of(plan.variables), counts, started)

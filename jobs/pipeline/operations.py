@@ -1,0 +1,107 @@
+"""The stages at the pipeline's two ends: extraction, gates, exports, report, and the lake's maintenance."""
+
+import json
+import logging
+import time
+from typing import Any
+
+from jobs.lake.tables import TABLES
+from jobs.pipeline.record import EXTRACT, MARTS, find_upstream, is_done, record
+from jobs.pipeline.run import PipelineRun, resolve_as_of
+from jobs.pipeline.training import JOBS
+from jobs.stages import digest_of, make_run_id
+
+logger = logging.getLogger(__name__)
+
+RAW_TABLES = tuple(name for name, table in TABLES.items() if table.schema == "raw")
+ML_TABLES = tuple(name for name, table in TABLES.items() if table.schema == "ml")
+EXPORT_TABLES = ("exports.segments", "exports.recommendations")
+
+
+def extract_logs(run: PipelineRun) -> PipelineRun:
+    """Load what is new at the sources, and fix the run's point in time."""
+    from jobs.sources.extraction import describe_extraction, extract, record_extraction
+
+    started = time.perf_counter()
+    result = extract(
+        run.settings,
+        run.config,
+        run.config_path,
+        started_at=run.started_at,
+        on_progress=lambda done, total, name: logger.info(
+            "file %d of %d: %s", done + 1, total, name
+        ),
+    )
+    logger.info("%s", describe_extraction(result))
+    run = resolve_as_of(run)
+    record_extraction(run.settings, result, run.request(""), time.perf_counter() - started)
+    return run
+
+
+def _run_gate(
+    run: PipelineRun, stage: str, upstream: tuple[str, ...], tables: tuple[str, ...]
+) -> None:
+    from jobs.quality import digest_suites, run_gate
+
+    request = run.request(find_upstream(run, upstream))
+    config_digest = digest_of(tables, digest_suites(tables))
+    run_id = make_run_id(stage, request, config_digest)
+    if is_done(run, stage, run_id):
+        return
+    started = time.perf_counter()
+    run_gate(run.settings, tables, request, run_id)
+    record(run, stage, run_id, request, config_digest, {"tables": len(tables)}, started)
+
+
+def check_raw(run: PipelineRun) -> None:
+    """Gate what the sources delivered."""
+    _run_gate(run, "check_raw", (EXTRACT,), RAW_TABLES)
+
+
+def check_ml(run: PipelineRun) -> None:
+    """Gate what the jobs computed."""
+    _run_gate(run, "check_ml", tuple(JOBS), ML_TABLES)
+
+
+def check_exports(run: PipelineRun) -> None:
+    """Gate what is about to leave."""
+    _run_gate(run, "check_exports", (MARTS,), EXPORT_TABLES)
+
+
+def write_exports(run: PipelineRun) -> dict[str, Any]:
+    """Publish the export files; tells where they are."""
+    from jobs.exports import verify_exports, write_exports
+
+    request = run.request(find_upstream(run, (MARTS,)))
+    run_id = make_run_id("write_exports", request, digest_of(str(run.settings.exports_path)))
+    directory = run.settings.exports_path / request.as_of_date.isoformat()
+    if is_done(run, "write_exports", run_id) and directory.is_dir():
+        verify_exports(directory)
+        return {"directory": str(directory)}
+    started = time.perf_counter()
+    result = write_exports(run.settings, request, run_id, run.config.consent.purpose)
+    manifest = json.loads((result.directory / "manifest.json").read_text(encoding="utf-8"))
+    counts = {entry["path"]: entry["rows"] for entry in manifest["files"]}
+    record(run, "write_exports", run_id, request, digest_of(str(directory)), counts, started)
+    return {"directory": str(result.directory)}
+
+
+def write_report(run: PipelineRun) -> dict[str, Any]:
+    """Write the run's HTML page; tells where it is."""
+    from jobs.report import write_report
+
+    request = run.request(find_upstream(run, (MARTS,)))
+    run_id = make_run_id("write_report", request, digest_of(str(run.settings.reports_path)))
+    path = run.settings.reports_path / f"{request.as_of_date.isoformat()}.html"
+    if not (is_done(run, "write_report", run_id) and path.is_file()):
+        started = time.perf_counter()
+        path = write_report(run.settings, request, run_id, run.config.name)
+        record(run, "write_report", run_id, request, digest_of(str(path)), {"reports": 1}, started)
+    return {"path": str(path)}
+
+
+def maintain_lake(run: PipelineRun) -> dict[str, int]:
+    """Merge small files, forget snapshots older than the configuration keeps, and delete what nothing names."""
+    from jobs.lake.maintenance import compact
+
+    return compact(run.settings, now=run.started_at, keep_days=run.config.keep_snapshots_days)
