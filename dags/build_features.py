@@ -29,7 +29,7 @@ def build_features():
     @task.short_circuit(ignore_downstream_trigger_rules=False)
     def is_new(payload: Payload) -> bool:
         """Skip dbt when its tables already hold this very run."""
-        return not payload["is_done"]
+        return not payload["plan"]["is_done"]
 
     @task(outlets=[FEATURES], trigger_rule="none_failed")
     def record_features(payload: Payload):

@@ -42,7 +42,7 @@ def export_audiences():
     @task.short_circuit(ignore_downstream_trigger_rules=False)
     def is_new(plan: Payload) -> bool:
         """Skip dbt when its tables already hold this very run."""
-        return not plan["is_done"]
+        return not plan["plan"]["is_done"]
 
     @task(trigger_rule="none_failed")
     def record_marts(payload: Payload) -> None:

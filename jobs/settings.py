@@ -8,6 +8,7 @@ import os
 import re
 from pathlib import Path
 from typing import Literal
+from urllib.parse import urlparse
 
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -70,6 +71,7 @@ class Settings(BaseSettings):
     def _check_catalog(cls, value: str) -> str:
         if value and not value.startswith(("postgresql://", "postgres://")):
             raise ValueError("expected postgresql://user@host:port/database, or nothing for SQLite")
+        _ = urlparse(value).port  # a ValueError for a port that is none
         return value
 
     @field_validator("lake_data")

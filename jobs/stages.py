@@ -70,6 +70,15 @@ class StageResult:
     is_skipped: bool = False
 
 
+@dataclass(frozen=True)
+class RunRecord:
+    """A row of `ops.runs`."""
+
+    run_id: str
+    as_of: datetime
+    count_rows: dict[str, int]
+
+
 @cache
 def code_digest() -> str:
     """Digest of the code that computes: jobs and dbt models (not the DAGs, which only wire)."""
@@ -100,24 +109,26 @@ def make_run_id(stage: str, request: StageRequest, config_digest: str) -> str:
 
 
 def find_latest_run(
-    con: duckdb.DuckDBPyConnection, stage: str, as_of: datetime | None = None
-) -> tuple[str, dict[str, int]] | None:
-    """The id and row counts of the run that wrote a stage's tables last, or None.
+    con: duckdb.DuckDBPyConnection, stage: str, as_of_date: date | None = None
+) -> RunRecord | None:
+    """The run that wrote a stage's tables last, or None.
 
     Args:
         con: the lake.
         stage: its name.
-        as_of: of the partition asked for; None for a stage that writes whole tables.
+        as_of_date: the partition asked for; None for a stage that writes whole tables.
     """
+    # Row ids grow with each commit, unlike `started_at`: a cleared task of an older run may be the last to write.
     row = con.execute(
         """
-        SELECT run_id, count_rows FROM lake.ops.runs
-        WHERE stage = $stage AND coalesce(as_of = $as_of::TIMESTAMPTZ, true)
-        ORDER BY started_at DESC, run_id LIMIT 1
+        SELECT run_id, as_of, count_rows FROM lake.ops.runs
+        WHERE stage = $stage
+            AND coalesce(((as_of - INTERVAL 1 MICROSECOND) AT TIME ZONE 'UTC')::DATE = $as_of_date::DATE, true)
+        ORDER BY rowid DESC LIMIT 1
         """,
-        {"stage": stage, "as_of": as_of},
+        {"stage": stage, "as_of_date": as_of_date},
     ).fetchone()
-    return None if row is None else (row[0], json.loads(row[1]))
+    return None if row is None else RunRecord(row[0], row[1], json.loads(row[2]))
 
 
 def record_run(
@@ -171,10 +182,10 @@ def run_stage(
     run_id = make_run_id(stage, request, config_digest)
     con = connect(settings)
     try:
-        latest = find_latest_run(con, stage, request.as_of)
-        if latest is not None and latest[0] == run_id and not request.force:
+        latest = find_latest_run(con, stage, request.as_of_date)
+        if latest is not None and latest.run_id == run_id and not request.force:
             logger.info("%s: an equal run is on record, nothing to do", stage)
-            return StageResult(run_id, latest[1], is_skipped=True)
+            return StageResult(run_id, latest.count_rows, is_skipped=True)
         frames = compute(con, run_id)
     finally:
         con.close()

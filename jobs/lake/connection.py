@@ -29,6 +29,8 @@ T = TypeVar("T")
 
 LAKE = "lake"
 MAX_CONFLICT_RETRIES = 20  # two writers of one partition settle within a few rounds
+# Faults of a catalog that no retry mends.
+_PERMANENT_MARKS = ("not a database", "malformed", "does not match existing data path")
 _CONFLICT_MARKS = ("Transaction conflict", "maximum retry count", "write-write conflict")
 _writing_thread: int | None = None
 _lock_depth = 0
@@ -150,6 +152,10 @@ def attach_lake(con: duckdb.DuckDBPyConnection, settings: Settings, *, read_only
         _load_extension(con, "sqlite_scanner")
         target = f"ducklake:sqlite:{settings.lake_dir / 'catalog.sqlite'}"
         options += ["META_JOURNAL_MODE 'WAL'", "META_BUSY_TIMEOUT 10000"]
+        if not settings.lake_data:
+            options.append(
+                "OVERRIDE_DATA_PATH true"
+            )  # so that the folder can be moved, files and all
     if settings.lake_data:
         _load_extension(con, "httpfs")
         _create_s3_secret(con)
@@ -157,7 +163,12 @@ def attach_lake(con: duckdb.DuckDBPyConnection, settings: Settings, *, read_only
         options.append("READ_ONLY")
     temporary = settings.lake_dir / "tmp"
     con.execute(f"SET temp_directory = {_quoted(str(temporary))}")
-    con.execute(f"SET memory_limit = {_quoted(settings.memory_limit)}")
+    try:
+        con.execute(f"SET memory_limit = {_quoted(settings.memory_limit)}")
+    except duckdb.Error as err:
+        raise ConfigError(
+            f"PERSONALAKE_MEMORY_LIMIT={settings.memory_limit}: not an amount of memory; write 4GB, say"
+        ) from err
     con.execute("SET TimeZone = 'UTC'")
     if settings.threads:
         con.execute(f"SET threads = {settings.threads}")
@@ -169,6 +180,11 @@ def attach_lake(con: duckdb.DuckDBPyConnection, settings: Settings, *, read_only
         reason = (
             str(err).split("\n", 1)[0].replace(target.removeprefix("ducklake:postgres:"), "...")
         )
+        if any(mark in reason for mark in _PERMANENT_MARKS):
+            raise ConfigError(
+                f"opening the lake's catalog ({where}): {reason}; restore it from a backup, or choose "
+                "another place with --lake"
+            ) from err
         raise TransientError(
             f"opening the lake's catalog ({where}): {reason}; check that it is reachable"
         ) from err

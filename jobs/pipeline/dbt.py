@@ -1,7 +1,7 @@
 """The two dbt stages: what dbt is to build, and the record of what it built. dbt itself is started by whoever runs the stage."""
 
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from jobs.lake import connect
@@ -29,7 +29,7 @@ def _variables(run: PipelineRun) -> dict[str, Any]:
 
     request = run.request("")
     config, _ = make_config(run, "predictions")
-    dates = find_cutoff_dates(request.as_of_date, config)
+    dates = find_cutoff_dates(request.as_of, config)
     return {
         "as_of": request.as_of.isoformat(),
         "as_of_date": request.as_of_date.isoformat(),
@@ -52,12 +52,17 @@ def plan_dbt(run: PipelineRun, stage: str) -> dict[str, Any]:
     """The payload of a dbt stage: the run, dbt's variables, and whether its tables hold this very run already."""
     run = resolve_as_of(run)
     plan = _plan(run, stage)
-    return {**run.to_payload(), "variables": plan.variables, "is_done": plan.is_done}
+    return {**run.to_payload(), "plan": asdict(plan), "variables": plan.variables}
 
 
 def record_dbt(run: PipelineRun, stage: str) -> None:
-    """Record a dbt stage that has just ended well (one that was on record needs no second record)."""
-    plan = _plan(run, stage)
+    """Record a dbt stage that has just ended well: exactly what was planned, whatever else has been loaded meanwhile.
+
+    A run that was on record needs no second record.
+    """
+    if run.plan is None:
+        raise ValueError("recording a dbt stage needs its plan: plan_dbt gives it")
+    plan = DbtPlan(**run.plan)
     if plan.is_done:
         return
     request = run.request(plan.upstream_run_id)

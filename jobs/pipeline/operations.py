@@ -3,6 +3,7 @@
 import json
 import logging
 import time
+from pathlib import Path
 from typing import Any
 
 from jobs.lake.tables import TABLES
@@ -75,15 +76,21 @@ def write_exports(run: PipelineRun) -> dict[str, Any]:
     request = run.request(find_upstream(run, (MARTS,)))
     run_id = make_run_id("write_exports", request, digest_of(str(run.settings.exports_path)))
     directory = run.settings.exports_path / request.as_of_date.isoformat()
-    if is_done(run, "write_exports", run_id) and directory.is_dir():
+    if is_done(run, "write_exports", run_id) and _manifest(directory).get("run_id") == run_id:
         verify_exports(directory)
         return {"directory": str(directory)}
     started = time.perf_counter()
     result = write_exports(run.settings, request, run_id, run.config.consent.purpose)
-    manifest = json.loads((result.directory / "manifest.json").read_text(encoding="utf-8"))
-    counts = {entry["path"]: entry["rows"] for entry in manifest["files"]}
+    counts = {entry["path"]: entry["rows"] for entry in _manifest(result.directory)["files"]}
     record(run, "write_exports", run_id, request, digest_of(str(directory)), counts, started)
     return {"directory": str(result.directory)}
+
+
+def _manifest(directory: Path) -> dict[str, Any]:
+    """The manifest of a published export; empty where there is none."""
+    path = directory / "manifest.json"
+    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    return content
 
 
 def write_report(run: PipelineRun) -> dict[str, Any]:

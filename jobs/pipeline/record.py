@@ -29,27 +29,32 @@ def find_upstream(run: PipelineRun, stages: tuple[str, ...]) -> str:
 
 
 def _find_one(con: duckdb.DuckDBPyConnection, run: PipelineRun, stage: str) -> str:
-    latest = find_latest_run(con, stage, None if stage == EXTRACT else run.as_of)
+    if stage == EXTRACT:
+        latest = find_latest_run(con, stage)
+    else:
+        latest = find_latest_run(con, stage, run.request("").as_of_date)
     if latest is None:
         raise InputDataError(
             f"there is no run of {stage} for {run.as_of}; run that stage first "
             "(`personalake run` takes them in order)"
         )
-    if stage in _WHOLE_TABLES and find_latest_run(con, stage) != latest:
+    is_other = stage != EXTRACT and latest.as_of != run.as_of
+    if is_other or (stage in _WHOLE_TABLES and find_latest_run(con, stage) != latest):
         raise InputDataError(
             f"the tables of {stage} hold another point in time than {run.as_of}; run {stage} again for it"
         )
-    return latest[0]
+    return latest.run_id
 
 
 def is_done(run: PipelineRun, stage: str, run_id: str) -> bool:
     """True when the stage's tables hold what this very run would write (and it is not forced)."""
     con = connect(run.settings)
     try:
-        latest = find_latest_run(con, stage, None if stage in _WHOLE_TABLES else run.as_of)
+        as_of_date = None if stage in _WHOLE_TABLES else run.request("").as_of_date
+        latest = find_latest_run(con, stage, as_of_date)
     finally:
         con.close()
-    return latest is not None and latest[0] == run_id and not run.force
+    return latest is not None and latest.run_id == run_id and not run.force
 
 
 def record(

@@ -23,6 +23,7 @@ class PipelineRun:
     as_of: datetime | None = None
     force: bool = False
     allow_shrink: bool = False
+    plan: dict[str, Any] | None = None  # of the dbt stage that is to be recorded
     # Of a task that ran outside this process (dbt), by its caller's clock.
     elapsed_seconds: float = 0.0
 
@@ -93,6 +94,7 @@ def open_run(payload: dict[str, Any], *, now: datetime) -> PipelineRun:
         as_of=parse_instant(payload["as_of"]) if payload.get("as_of") else None,
         force=bool(payload.get("force")),
         allow_shrink=bool(payload.get("allow_shrink")),
+        plan=payload.get("plan"),
         elapsed_seconds=float(payload.get("elapsed_seconds") or 0.0),
     )
 

@@ -9,9 +9,9 @@ import json
 import logging
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 
@@ -182,7 +182,7 @@ def record_extraction(
         config_digest = digest_of(rows)
         run_id = digest_of(STAGE, config_digest)
         latest = find_latest_run(con, STAGE)
-        if latest is not None and latest[0] == run_id:
+        if latest is not None and latest.run_id == run_id:
             return run_id
     finally:
         con.close()
@@ -224,12 +224,12 @@ def _load_batch(
         "CREATE OR REPLACE TEMP TABLE staged_files (file_number INTEGER, file_id VARCHAR, path VARCHAR, "
         "size_bytes BIGINT, etag VARCHAR, sha256 VARCHAR, local_path VARCHAR)"
     )
-    hashes = {
-        row[0]
-        for row in con.execute(
-            "SELECT sha256 FROM lake.raw.files WHERE source = ?", [source.config.name]
-        ).fetchall()
-    }
+    versions = con.execute(
+        "SELECT path, sha256 FROM lake.raw.files WHERE source = ? ORDER BY rowid",
+        [source.config.name],
+    ).fetchall()
+    newest = dict(versions)
+    contents = {sha256 for _, sha256 in versions}
     result = ExtractResult()
     by_header: dict[tuple[str, ...], list[str]] = {}
     with ExitStack() as copies:
@@ -237,43 +237,73 @@ def _load_batch(
             if on_progress:
                 on_progress(done + number, total, Path(item.file.path).name)
             path, sha256 = copies.enter_context(local_copy(item.file))
-            if sha256 in hashes:  # the same bytes under another name or time: nothing new in them
+            is_copy = item.file.path not in newest and sha256 in contents
+            if is_copy or newest.get(item.file.path) == sha256:  # renamed, or touched: nothing new
                 result.files_known += 1
                 continue
-            hashes.add(sha256)
-            header = read_header(source.mapping, path, item.file.path)
-            check_header(source, header, item.file.path)
-            by_header.setdefault(tuple(header), []).append(str(path))
+            newest[item.file.path] = sha256
+            contents.add(sha256)
+            if item.file.size_bytes:
+                header = read_header(source.mapping, path, item.file.path)
+                check_header(source, header, item.file.path)
+                by_header.setdefault(tuple(header), []).append(str(path))
             facts = (item.file_id, item.file.path, item.file.size_bytes, item.file.etag, sha256)
             con.execute(
                 "INSERT INTO staged_files VALUES (?, ?, ?, ?, ?, ?, ?)", [number, *facts, str(path)]
             )
             result.files_loaded += 1
         for names, paths in by_header.items():
-            _stage_files(con, source, list(names), paths)
+            _stage_files(con, source, list(names), paths, started_at)
     _write_batch(con, source, columns, started_at, result)
     return result
 
 
 def _stage_files(
-    con: duckdb.DuckDBPyConnection, source: PlannedSource, header: list[str], paths: list[str]
+    con: duckdb.DuckDBPyConnection,
+    source: PlannedSource,
+    header: list[str],
+    paths: list[str],
+    started_at: datetime,
 ) -> None:
     """Read files of one header into `staged`: good rows and rejects, with their line numbers."""
     mapping = source.mapping
     con.execute("DROP TABLE IF EXISTS reject_errors")
     con.execute("DROP TABLE IF EXISTS reject_scans")
-    try:
+    # A clock may run ahead a little; a day more than that is no time at which something has happened.
+    latest = started_at + timedelta(days=1)
+    statement = build_select(mapping, source.config.name, header, "lines", latest=latest)
+    with _hiding_values(source, paths):
         # Two steps: lines are numbered in order, by one thread; what they say is worked out by all.
         con.execute(f"CREATE OR REPLACE TEMP TABLE lines AS {build_read(mapping, header, paths)}")
-    except duckdb.Error as err:
-        where = (
-            paths[0] if len(paths) == 1 else f"{len(paths)} files of source {source.config.name}"
+        con.execute(
+            f"""
+            INSERT INTO staged BY NAME
+            WITH starts AS (SELECT local_path, min(row_number) - 1 AS before FROM lines GROUP BY ALL),
+            judged AS ({statement.text})
+            SELECT judged.* EXCLUDE (local_path, row_number), file_number, file_id,
+                row_number - before + {1 if mapping.file_type == "csv" else 0} AS line_number
+            FROM judged JOIN starts USING (local_path) JOIN staged_files USING (local_path)
+            """,
+            statement.values,
         )
-        # DuckDB's own text may quote the line, which may hold personal data: only its kind is told.
+    _place_refused(con)
+
+
+@contextmanager
+def _hiding_values(source: PlannedSource, paths: list[str]) -> Iterator[None]:
+    """Tell only the kind of a fault: DuckDB's own text may quote a line, which may hold personal data."""
+    try:
+        yield
+    except duckdb.Error as err:
+        files = f"{len(paths)} files of source {source.config.name}"
         raise InputDataError(
-            f"reading {where}: {type(err).__name__}; check that they are what the source "
-            "declares (text of that format, and not cut off if compressed)"
+            f"reading {paths[0] if len(paths) == 1 else files}: {type(err).__name__}; check that they "
+            "are what the source declares (text of that format, and not cut off if compressed)"
         ) from None
+
+
+def _place_refused(con: duckdb.DuckDBPyConnection) -> None:
+    """Put the lines that the CSV reader refused among the staged ones, as rejects with their line numbers."""
     con.execute(
         """
         CREATE OR REPLACE TEMP TABLE refused AS
@@ -283,20 +313,8 @@ def _stage_files(
         QUALIFY row_number() OVER (PARTITION BY file_path, line ORDER BY error_type) = 1
         """
     )
-    statement = build_select(mapping, source.config.name, header, "lines")
-    con.execute(
-        f"""
-        INSERT INTO staged BY NAME
-        WITH starts AS (SELECT local_path, min(row_number) - 1 AS before FROM lines GROUP BY ALL),
-        judged AS ({statement.text})
-        SELECT judged.* EXCLUDE (local_path, row_number), file_number, file_id,
-            row_number - before + {1 if mapping.file_type == "csv" else 0} AS line_number
-        FROM judged JOIN starts USING (local_path) JOIN staged_files USING (local_path)
-        """,
-        statement.values,
-    )
-    # Lines that the CSV reader itself refuses (a field too few, no closing quote) took no number, so each one that stands
-    # before a row moves that row down by one: `shift` says by how many, from which row on.
+    # A refused line (a field too few, no closing quote) took no number, so each one that stands before a row moves that row
+    # down by one: `shift` says by how many, from which row on.
     con.execute(
         """
         UPDATE staged SET line_number = staged.line_number + moved.shift
@@ -334,7 +352,7 @@ def _write_batch(
     entity = source.mapping.entity
     name = source.config.name
     if entity == "events":
-        _mark_duplicates(con, name)
+        _mark_duplicates(con, name, has_own_ids="event_id" in source.mapping.columns)
     else:
         con.execute(
             "CREATE OR REPLACE TEMP TABLE duplicates (file_number INTEGER, line_number BIGINT)"
@@ -349,14 +367,26 @@ def _write_batch(
         """,
         {"source": name},
     )
+    # A file that grew tells its old rejects again.
     con.execute(
         f"""
         INSERT INTO lake.raw.rejects BY NAME
-        SELECT $source AS source, $entity AS entity, file_id, path, line_number, reason_code, reason,
-            left(regexp_replace(raw_line, '{_EMAIL.replace("'", "''")}', '[e-mail]', 'g'), {_RAW_LINE_LENGTH}) AS raw_line,
-            $rejected_at::TIMESTAMPTZ AS rejected_at
-        FROM staged JOIN staged_files USING (file_number, file_id)
-        WHERE reason_code IS NOT NULL ORDER BY file_number, line_number
+        WITH rejects AS (
+            SELECT $source AS source, $entity AS entity, file_id, path, line_number, reason_code, reason,
+                left(regexp_replace(raw_line, '{_EMAIL.replace("'", "''")}', '[e-mail]', 'g'), {_RAW_LINE_LENGTH})
+                    AS raw_line,
+                $rejected_at::TIMESTAMPTZ AS rejected_at
+            FROM staged JOIN staged_files USING (file_number, file_id)
+            WHERE reason_code IS NOT NULL
+        )
+        SELECT * FROM rejects
+        WHERE NOT EXISTS (
+            SELECT 1 FROM lake.raw.rejects AS known
+            WHERE known.source = rejects.source AND known.path = rejects.path
+                AND known.line_number = rejects.line_number AND known.reason = rejects.reason
+                AND known.raw_line IS NOT DISTINCT FROM rejects.raw_line
+        )
+        ORDER BY path, line_number
         """,
         {"source": name, "entity": entity, "rejected_at": started_at},
     )
@@ -391,14 +421,15 @@ def _order(entity: str) -> str:
     return "occurred_at, event_id" if entity == "events" else "file_number, line_number"
 
 
-def _mark_duplicates(con: duckdb.DuckDBPyConnection, source: str) -> None:
+def _mark_duplicates(con: duckdb.DuckDBPyConnection, source: str, *, has_own_ids: bool) -> None:
     """Collect the events that the batch or the lake already has; the first one told is the one kept.
 
-    Only ids that occur twice go through the window, and history is read only within the batch's span of time: the same
-    event has the same time wherever it is told again.
+    Only ids that occur twice go through the window. A derived id holds its event's time, so history is read only within the
+    batch's span of time; an id of the source's own may be told again with another time, and is looked for everywhere.
     """
+    within_span = "true" if has_own_ids else "occurred_at BETWEEN first AND last"
     con.execute(
-        """
+        f"""
         CREATE OR REPLACE TEMP TABLE duplicates AS
         WITH repeated AS (
             SELECT event_id FROM staged WHERE reason_code IS NULL GROUP BY event_id HAVING count(*) > 1
@@ -410,9 +441,7 @@ def _mark_duplicates(con: duckdb.DuckDBPyConnection, source: str) -> None:
         ),
         span AS (SELECT min(occurred_at) AS first, max(occurred_at) AS last FROM staged WHERE reason_code IS NULL),
         known AS (
-            SELECT event_id FROM lake.raw.events
-            WHERE source = $source
-                AND occurred_at BETWEEN (SELECT first FROM span) AND (SELECT last FROM span)
+            SELECT event_id FROM lake.raw.events, span WHERE source = $source AND {within_span}
         )
         SELECT * FROM within_batch
         UNION

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+import duckdb
 import yaml
 from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
@@ -82,6 +83,21 @@ class Mapping(BaseModel, frozen=True, extra="forbid"):
             ) from err
         return value
 
+    @field_validator("time_format")
+    @classmethod
+    def _check_time_format(cls, value: str) -> str:
+        if value in {"iso", "epoch_s", "epoch_ms", "epoch_us"}:
+            return value
+        if "%" not in value:
+            raise ValueError(
+                "expected iso, epoch_s, epoch_ms, epoch_us or a pattern such as %d.%m.%Y"
+            )
+        try:
+            duckdb.execute("SELECT try_strptime('', ?)", [value])
+        except duckdb.Error as err:
+            raise ValueError(f"the pattern {value!r} is not one of strptime's") from err
+        return value
+
     @model_validator(mode="after")
     def _check_columns(self) -> "Mapping":
         known = set(TABLES[f"raw.{self.entity}"].columns) - _READER_COLUMNS
@@ -137,8 +153,8 @@ def load_mapping(path: Path) -> Mapping:
         content: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as err:
         raise ConfigError(f"reading the mapping {path}: {err.strerror}; check `mapping:`") from err
-    except yaml.YAMLError as err:
-        raise ConfigError(f"reading the mapping {path}: not valid YAML") from err
+    except (yaml.YAMLError, UnicodeDecodeError) as err:
+        raise ConfigError(f"reading the mapping {path}: not valid YAML in UTF-8") from err
     try:
         return Mapping.model_validate(content)
     except ValidationError as err:

@@ -2,7 +2,9 @@
 
 import csv
 import difflib
+import gzip
 import os
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +15,7 @@ from jobs.run_config import RunConfig
 from jobs.settings import PROJECT_ROOT, expand_variables
 from jobs.sources import rees46, retailrocket
 from jobs.sources.mapping import Mapping, SourceConfig, load_mapping
-from jobs.sources.statement import NO_DELIMITER, quote_literal, source_columns
+from jobs.sources.statement import NO_DELIMITER, source_columns
 from jobs.storage import StoredFile, list_files, local_copy
 
 BUILT_IN = {"rees46": rees46.MAPPING, "retailrocket": retailrocket.MAPPING}
@@ -64,44 +66,62 @@ def plan_sources(config: RunConfig, config_path: Path) -> tuple[PlannedSource, .
 
 
 def read_header(mapping: Mapping, path: Path, shown_path: str) -> list[str]:
-    """Read the header of a CSV file (JSON lines have none: an empty list).
+    """Read the header of a CSV file. JSON lines have none, and neither has an empty file: an empty list.
+
+    A name that stands there twice, in whatever case, gets a number behind it (`name (2)`), an empty one is `column N`.
 
     Raises:
-        InputDataError: the file is empty or not text.
+        InputDataError: the file cannot be read.
     """
     if mapping.file_type != "csv":
         return []
-    con = duckdb.connect()
+    names = next(csv.reader([_first_line(path, shown_path)], delimiter=mapping.delimiter), [])
+    seen: dict[str, int] = {}
+    header = []
+    for position, name in enumerate(names, start=1):
+        unique = name.strip() or f"column {position}"
+        seen[unique.lower()] = seen.get(unique.lower(), 0) + 1
+        header.append(unique if seen[unique.lower()] == 1 else f"{unique} ({seen[unique.lower()]})")
+    return header
+
+
+def _first_line(path: Path, shown_path: str) -> str:
+    """The first line of a text file; of a .zst file through DuckDB, which Python 3.11 cannot read."""
     try:
-        row = con.execute(
-            f"SELECT line FROM read_csv({quote_literal(str(path))}, columns = {{'line': 'VARCHAR'}}, "
-            f"delim = {quote_literal(NO_DELIMITER)}, quote = '', escape = '', header = false, "
-            "auto_detect = false) LIMIT 1"
-        ).fetchone()
-    except duckdb.Error as err:
+        if path.suffix == ".zst":
+            text = duckdb.execute(
+                "SELECT line FROM read_csv(?, columns = {'line': 'VARCHAR'}, delim = ?, quote = '', escape = '', "
+                "header = false, auto_detect = false, store_rejects = true) LIMIT 1",
+                [str(path), NO_DELIMITER],
+            ).fetchone()
+            line = text[0] if text and text[0] else ""
+        else:
+            opener = gzip.open if path.suffix == ".gz" else open
+            with opener(path, "rt", encoding="utf-8", errors="replace", newline=None) as stream:
+                line = str(stream.readline())
+    except (OSError, EOFError, zlib.error, duckdb.Error) as err:
         raise InputDataError(
-            f"reading {shown_path}: it is not readable as text ({type(err).__name__}); "
-            "check that it is a CSV file (plain, .gz or .zst)"
+            f"reading {shown_path}: {type(err).__name__}; check that it is a CSV file (plain, .gz or .zst)"
         ) from err
-    finally:
-        con.close()
-    if row is None or row[0] is None:
-        raise InputDataError(f"reading {shown_path}: the file is empty; a CSV file has a header")
-    text = row[0].removeprefix("\ufeff")
-    return [name.strip() for name in next(csv.reader([text], delimiter=mapping.delimiter))]
+    return line.removeprefix("\ufeff").rstrip("\r\n")
 
 
 def check_header(source: PlannedSource, header: list[str], shown_path: str) -> None:
     """Compare a CSV header with the mapping.
 
     Raises:
-        ConfigError: the mapping names a column that the file lacks.
+        ConfigError: the mapping names a column that the file lacks, or has twice.
     """
     mapping = source.mapping
     if mapping.file_type != "csv":
         return
     optional = {name for column in mapping.optional for name in mapping.sources_of(column)}
     for name in source_columns(mapping):
+        if f"{name} (2)" in header:
+            raise ConfigError(
+                f"source {source.config.name}: {shown_path} has two columns {name!r}, and the mapping "
+                "reads it; give one of them another name"
+            )
         if name not in header and name not in optional:
             near = difflib.get_close_matches(name, header, n=1)
             hint = f"; did you mean {near[0]!r}?" if near else ""
@@ -121,5 +141,6 @@ def check_sources(sources: tuple[PlannedSource, ...]) -> None:
     """
     for source in sources:
         file = source.files[-1]
-        with local_copy(file) as (path, _):
-            check_header(source, read_header(source.mapping, path, file.path), file.path)
+        if file.size_bytes:
+            with local_copy(file) as (path, _):
+                check_header(source, read_header(source.mapping, path, file.path), file.path)

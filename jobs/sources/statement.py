@@ -4,6 +4,7 @@ Names that a person wrote (headers, paths) are quoted as identifiers or bound; v
 """
 
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from jobs.lake.tables import TABLES
@@ -15,6 +16,14 @@ BOT_USER_AGENTS = r"bot\b|bot/|crawl|spider|slurp|headless|scrapy|curl/|wget/|py
 NO_DELIMITER = "\x1f"
 PATH_COLUMN = "personalake_path"  # a name that no log's header has
 MAX_LINE_BYTES = 16_000_000
+EARLIEST = "1990-01-01 00:00:00+00"  # before it there were no web shops
+# Columns that say when something happened (others, such as available_until, may lie ahead).
+_HAPPENED = {
+    "events": ("occurred_at", "received_at"),
+    "items": ("received_at",),
+    "profiles": ("updated_at", "received_at"),
+    "consents": ("recorded_at", "received_at"),
+}
 _LIMITS = {"price": 0.0, "discount": 0.0, "quantity": 0.0}
 _TYPE_WORDS = {
     "DOUBLE": "a number",
@@ -70,7 +79,7 @@ def source_columns(mapping: Mapping) -> list[str]:
 def _time(mapping: Mapping, text: str) -> str:
     formats = {"epoch_s": 1_000_000, "epoch_ms": 1_000, "epoch_us": 1}
     if mapping.time_format in formats:
-        return f"make_timestamptz(TRY_CAST({text} AS BIGINT) * {formats[mapping.time_format]})"
+        return f"TRY(make_timestamptz(TRY_CAST({text} AS BIGINT) * {formats[mapping.time_format]}))"
     zone = quote_literal(mapping.time_zone)
     if mapping.time_format == "iso":
         local = f"timezone({zone}, TRY_CAST({text} AS TIMESTAMP))"
@@ -96,7 +105,8 @@ def _typed(mapping: Mapping, type_: str, text: str) -> str:
             f"WHEN lower({text}) IN ('false', 'f', 'no', 'n', '0') THEN false END"
         )
     if type_.startswith("TIMESTAMP"):
-        return _time(mapping, text)
+        instant = _time(mapping, text)
+        return f"CASE WHEN isfinite({instant}) THEN {instant} END"
     if type_ == "DOUBLE":
         return f"CASE WHEN isfinite(TRY_CAST({text} AS DOUBLE)) THEN TRY_CAST({text} AS DOUBLE) END"
     return f"TRY_CAST({text} AS {type_})"
@@ -132,7 +142,14 @@ def build_read(
     )
 
 
-def build_select(mapping: Mapping, source: str, header: list[str], relation: str) -> Statement:
+def build_select(
+    mapping: Mapping,
+    source: str,
+    header: list[str],
+    relation: str,
+    *,
+    latest: datetime | None = None,
+) -> Statement:
     """Build the SELECT that types and judges the lines that `build_read` gave.
 
     Args:
@@ -140,6 +157,7 @@ def build_select(mapping: Mapping, source: str, header: list[str], relation: str
         source: the source's name, part of derived event ids.
         header: the files' columns (CSV only).
         relation: the table that holds the lines.
+        latest: a time after this cannot be true of something that has happened; None to let all pass.
 
     Returns:
         A statement whose rows have `local_path`, `row_number`, each column of the raw table except `source`, `file_id` and
@@ -157,6 +175,7 @@ def build_select(mapping: Mapping, source: str, header: list[str], relation: str
         if column in texts
     }
     checks = _checks(mapping, texts, typed)
+    checks += _time_checks(mapping, typed, statement.bind(latest) if latest else None)
     if mapping.entity == "events":
         _add_event_columns(mapping, source, statement, texts, typed, checks, position)
 
@@ -240,6 +259,21 @@ def _checks(
     ]
 
 
+def _time_checks(
+    mapping: Mapping, typed: dict[str, str], latest: str | None
+) -> list[tuple[str, str, str]]:
+    """Times that cannot be true: one of them would move the end of the data, or open a session of decades."""
+    checks = []
+    for column in _HAPPENED[mapping.entity]:
+        if column in typed:
+            early = f"({typed[column]}) < TIMESTAMPTZ '{EARLIEST}'"
+            checks.append((early, "out_of_range", f"'{column} is before {EARLIEST[:4]}'"))
+            if latest:
+                late = f"({typed[column]}) > {latest}::TIMESTAMPTZ"
+                checks.append((late, "out_of_range", f"'{column} lies in the future'"))
+    return checks
+
+
 def _add_event_columns(
     mapping: Mapping,
     source: str,
@@ -261,11 +295,15 @@ def _add_event_columns(
                 f"'event name ' || left({texts['event_type']}, 60) || ' is not in event_names'",
             )
         )
-    if "event_id" not in texts:
-        identifying = mapping.identified_by or tuple(sorted(texts))
-        parts = ", ".join(f"coalesce({texts[name]}, '')" for name in identifying if name in texts)
-        separator = quote_literal(NO_DELIMITER)
-        typed["event_id"] = f"md5(concat_ws({separator}, {statement.bind(source)}, {parts}))"
+    identifying = mapping.identified_by or tuple(sorted(texts))
+    parts = ", ".join(f"coalesce({texts[name]}, '')" for name in identifying if name in texts)
+    separator = quote_literal(NO_DELIMITER)
+    derived = f"md5(concat_ws({separator}, {statement.bind(source)}, {parts}))"
+    # Two sources may count from 1 both, so an id is the source's own; a line without one gets it from its values.
+    given = (
+        f"{statement.bind(source + ':')} || {texts['event_id']}" if "event_id" in texts else "NULL"
+    )
+    typed["event_id"] = f"coalesce({given}, {derived})"
     # A log without times of arrival is taken to have been known as it happened.
     arrival = typed.get("received_at", "NULL::TIMESTAMPTZ")
     typed["received_at"] = f"coalesce({arrival}, {typed['occurred_at']})"

@@ -236,3 +236,30 @@ def test_catalog_that_does_not_answer_hides_its_password(tmp_path):
         connect(settings)
 
     assert "top-secret" not in str(fault.value)
+
+
+def test_lake_folder_can_be_moved(settings, tmp_path):
+    transact(settings, create_tables, message="create")
+    transact(settings, _replace([f"c{number}" for number in range(50)]), message="rows")
+    moved = tmp_path / "elsewhere"
+    settings.lake_dir.rename(moved)
+
+    other = settings.model_copy(update={"lake": moved})
+    transact(other, _replace(["d"], day=date(2026, 7, 1)), message="more")
+
+    assert _count(other) == 51
+
+
+def test_catalog_that_is_no_database_is_not_worth_a_retry(settings):
+    settings.lake_dir.mkdir(parents=True)
+    (settings.lake_dir / "catalog.sqlite").write_bytes(b"this is text, not a database\n" * 200)
+
+    with pytest.raises(ConfigError, match="not a database"):
+        connect(settings)
+
+
+def test_memory_limit_that_is_none_is_named(settings):
+    with pytest.raises(ConfigError, match="PERSONALAKE_MEMORY_LIMIT=lots"):
+        transact(
+            settings.model_copy(update={"memory_limit": "lots"}), create_tables, message="create"
+        )

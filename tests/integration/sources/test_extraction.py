@@ -116,6 +116,100 @@ def test_a_file_that_grew_gives_its_new_lines(csv_shop):
     assert csv_shop.query("SELECT count(*) FROM raw.events") == [(2,)]
 
 
+def test_rejects_of_a_file_that_grew_are_kept_once(csv_shop):
+    bad = GOOD.replace("view", "sneeze")
+    csv_shop.write("a.csv", bad)
+    csv_shop.extract()
+    csv_shop.write("a.csv", bad, GOOD)
+    csv_shop.extract()
+
+    assert csv_shop.query("SELECT line_number FROM raw.rejects") == [(2,)]
+
+
+def test_a_file_that_returns_to_earlier_content_is_a_new_version(csv_shop):
+    for user in ("u1", "u2", "u1"):
+        csv_shop.write("a.csv", GOOD.replace("u1", user))
+        csv_shop.extract()
+
+    assert csv_shop.query("SELECT count(*) FROM raw.files") == [(3,)]
+    assert csv_shop.query("SELECT count(*) FROM raw.events") == [(2,)]
+
+
+def test_own_ids_are_known_at_whatever_time_they_are_told(jsonl_shop):
+    text = jsonl_shop.mapping_path.read_text()
+    jsonl_shop.mapping_path.write_text(
+        text.replace("  sku:", "  sku:").replace("columns:", "columns:\n  event_id: id")
+    )
+    line = '{"id":"7","time":"2026-06-01T10:00:00Z","kind":"view","customer":"u1"}'
+    jsonl_shop.write("a.jsonl", line, line.replace('"7"', "null"))
+    jsonl_shop.extract()
+    jsonl_shop.write("b.jsonl", line.replace("T10", "T12"))
+
+    result = jsonl_shop.extract()
+
+    assert (result.loaded, result.duplicates) == (0, 1)
+    ids = [
+        row[0] for row in jsonl_shop.query("SELECT event_id FROM raw.events ORDER BY event_id DESC")
+    ]
+    assert ids[0] == "web:7"
+    assert len(ids[1]) == 32  # a line without an id gets one from its values
+
+
+@pytest.mark.parametrize(
+    ("time_format", "value", "reason"),
+    [
+        ("iso", "infinity", "bad_type"),
+        ("iso", "1970-01-01 00:00:00", "out_of_range"),
+        ("iso", "2099-01-01 00:00:00", "out_of_range"),
+        ("epoch_s", "1767261600123456", "bad_type"),
+        ("epoch_s", "1767261600123", "out_of_range"),
+    ],
+)
+def test_times_that_cannot_be_true_are_rejected(csv_shop, time_format, value, reason):
+    text = csv_shop.mapping_path.read_text()
+    csv_shop.mapping_path.write_text(text + f"time_format: {time_format}\n")
+    csv_shop.write("a.csv", GOOD.replace("2026-06-01 10:00:00", value))
+
+    csv_shop.extract()
+
+    assert csv_shop.query("SELECT reason_code FROM raw.rejects") == [(reason,)]
+
+
+def test_odd_files_cost_their_bad_lines_only(csv_shop):
+    logs = csv_shop.folder / "logs"
+    header = "time,kind,customer,sku,price,agent"
+    (logs / "a_empty.csv").write_bytes(b"")
+    (logs / "b_header.csv").write_text(header + "\n")
+    (logs / "c_latin.csv").write_bytes(
+        f"{header}\n{GOOD}\n".encode() + GOOD.encode().replace(b"i1", b"caf\xe9") + b"\n"
+    )
+    (logs / "d_crlf.csv").write_bytes(f"{header}\r\n{GOOD.replace('u1', 'u4')}\r\n".encode())
+    (logs / "e_twice.csv").write_text(f"{header},note,Note,\n{GOOD.replace('u1', 'u5')},x,y,z\n")
+    (logs / "f_bom.csv").write_bytes(
+        b"\xef\xbb\xbf" + f"{header}\n{GOOD.replace('u1', 'u6')}\n".encode()
+    )
+
+    csv_shop.extract()
+
+    assert csv_shop.query("SELECT user_id FROM raw.events ORDER BY 1") == [
+        ("u1",),
+        ("u4",),
+        ("u5",),
+        ("u6",),
+    ]
+    assert csv_shop.query("SELECT path LIKE '%c_latin%', reason_code FROM raw.rejects") == [
+        (True, "malformed")
+    ]
+    assert csv_shop.query("SELECT count(*) FROM raw.files") == [(6,)]
+
+
+def test_mapped_column_that_stands_twice_is_named(csv_shop):
+    (csv_shop.folder / "logs" / "a.csv").write_text("time,kind,customer,sku,price,agent,sku\n")
+
+    with pytest.raises(ConfigError, match="two columns 'sku'"):
+        csv_shop.extract()
+
+
 def test_files_of_different_headers_are_read_by_name(csv_shop):
     csv_shop.write("a.csv", GOOD)
     (csv_shop.folder / "logs" / "b.csv").write_text(
