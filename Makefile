@@ -54,5 +54,6 @@ bench: setup ## Measure the speed of what should be quick
 up: setup ## Start Airflow locally with its web page (http://127.0.0.1:8080)
 	$(BIN)/personalake up
 
-clean: ## Remove what runs have written (the lake, exports, reports), and .airflow
-	rm -rf .airflow data/demo data/lake data/exports data/reports data/logs
+clean: ## Remove what runs have written (all below data/ but its README), and .airflow
+	rm -rf .airflow
+	find data -mindepth 1 -maxdepth 1 ! -name README.md -exec rm -rf {} +

@@ -5,6 +5,11 @@ A message says what was being done, on which file or table, what was expected an
 `TransientError` is worth a retry.
 """
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
+
 
 class PersonalakeError(Exception):
     """Any fault that a person can act on; the command line prints it as one line."""
@@ -24,3 +29,10 @@ class QualityGateError(PersonalakeError):
 
 class TransientError(PersonalakeError):
     """Something outside failed for the moment (a service, a network, a commit conflict)."""
+
+
+def describe_faults(err: "ValidationError") -> str:
+    """Put pydantic's findings into one line: where, and what is wrong."""
+    return "; ".join(
+        f"{'.'.join(map(str, fault['loc'])) or 'file'}: {fault['msg']}" for fault in err.errors()
+    )

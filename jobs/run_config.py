@@ -11,7 +11,7 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, Field, ValidationError
 
-from jobs.errors import ConfigError
+from jobs.errors import ConfigError, describe_faults
 from jobs.sources.mapping import SourceConfig
 
 
@@ -63,7 +63,7 @@ def load_run_config(path: Path) -> RunConfig:
     project.
 
     Raises:
-        ConfigError: the file is missing, is not YAML, or holds an unknown or ill-typed setting.
+        ConfigError: the file is missing, is not UTF-8, is not YAML, or holds an unknown or ill-typed setting.
     """
     try:
         text = path.read_text(encoding="utf-8")
@@ -72,6 +72,8 @@ def load_run_config(path: Path) -> RunConfig:
             f"reading the run configuration {path}: {err.strerror}; give one with --config "
             "(examples: config/examples/)"
         ) from err
+    except UnicodeDecodeError as err:
+        raise ConfigError(f"reading {path}: not UTF-8 text; save it as UTF-8") from err
     try:
         content: Any = yaml.safe_load(text)
     except yaml.YAMLError as err:
@@ -89,10 +91,3 @@ def load_run_config(path: Path) -> RunConfig:
 def run_schema() -> str:
     """The JSON Schema of run configurations, as `config/schemas/run.schema.json` holds it."""
     return json.dumps(RunConfig.model_json_schema(), indent=2, sort_keys=True) + "\n"
-
-
-def describe_faults(err: ValidationError) -> str:
-    """Put pydantic's findings into one line: where, and what is wrong."""
-    return "; ".join(
-        f"{'.'.join(map(str, fault['loc'])) or 'file'}: {fault['msg']}" for fault in err.errors()
-    )

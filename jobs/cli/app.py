@@ -1,6 +1,7 @@
 """Commands: what a person or a script can ask for. Each says what it did; a fault is one line and exit status 1."""
 
 import csv
+import os
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -9,6 +10,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from jobs.errors import PersonalakeError
 
@@ -97,7 +99,7 @@ def demo(
     pipeline_run = _open_run(None, None)
     directory = write_demo_shop(pipeline_run, err, n_customers=customers, seed=seed)
     if logs_only:
-        out.print(f"The demo shop's logs are in {directory}", soft_wrap=True)
+        out.print(f"The demo shop's logs are in {escape(str(directory))}", soft_wrap=True)
         return
     outcome = run_chain(pipeline_run, err)
     show_outcome(outcome, pipeline_run, out)
@@ -118,7 +120,9 @@ def validate(
     samples = sample_sources(pipeline_run.config, pipeline_run.config_path)
     rules = load_segments(find_segments_dir(pipeline_run))
     show_samples(samples, out)
-    out.print(f"[green]{config} is valid[/]: {len(samples)} sources, {len(rules)} rule segments")
+    out.print(
+        f"[green]{escape(str(config))} is valid[/]: {len(samples)} sources, {len(rules)} rule segments"
+    )
     if any(not sample.count_good for sample in samples):
         raise typer.Exit(1)
 
@@ -137,11 +141,12 @@ def sql(
     """Query the lake (read-only), also while a run writes."""
     import duckdb
 
+    from jobs.cli.querying import check_query, connect_confined
     from jobs.cli.showing import show_rows
-    from jobs.lake import connect
 
-    con = connect(_open_run(config, lake).settings)
+    con = connect_confined(_open_run(config, lake).settings)
     try:
+        check_query(con, query)
         cursor = con.execute(query)
         names = [column[0] for column in cursor.description or []]
         if as_csv:
@@ -152,7 +157,7 @@ def sql(
         else:
             show_rows(names, cursor.fetchmany(MAX_SHOWN_ROWS + 1), MAX_SHOWN_ROWS, out)
     except duckdb.Error as fault:
-        err.print(f"[red]SQL:[/] {str(fault).strip()}", highlight=False, markup=True)
+        err.print(f"[red]SQL:[/] {escape(str(fault).strip())}", highlight=False, soft_wrap=True)
         raise typer.Exit(1) from fault
     finally:
         con.close()
@@ -198,13 +203,41 @@ def up(
 
 def main() -> None:
     """Run a command; a known fault ends with one line on standard error and status 1."""
+    os.umask(0o077)  # what is written tells of customers
     try:
         app()
-    except PersonalakeError as fault:
-        err.print(f"[bold red]Error:[/] {_plain(str(fault))}", soft_wrap=True, highlight=False)
+    except Exception as fault:
+        message = describe_fault(fault)
+        if message is None:
+            raise
+        err.print(f"[bold red]Error:[/] {escape(message)}", soft_wrap=True, highlight=False)
         sys.exit(1)
 
 
-def _plain(text: str) -> str:
-    """Keep square brackets in a message from being read as markup."""
-    return text.replace("[", r"\[")
+def describe_fault(fault: Exception) -> str | None:
+    """What to tell of a fault, without values of rows; None for one that is a defect of this program."""
+    import duckdb
+
+    if isinstance(fault, PersonalakeError):
+        return str(fault)
+    if isinstance(fault, UnicodeError):
+        encoding = getattr(fault, "encoding", "UTF-8")
+        return f"a text is not valid {encoding}; save it as UTF-8"
+    if isinstance(fault, duckdb.Error):
+        # These speak of SQL, files and memory; others may repeat a row.
+        speaking = (
+            duckdb.BinderException,
+            duckdb.CatalogException,
+            duckdb.IOException,
+            duckdb.OutOfMemoryException,
+            duckdb.ParserException,
+            duckdb.PermissionException,
+        )
+        line = str(fault).split("\n", 1)[0]
+        # PostgreSQL's answer may repeat the connection string.
+        is_safe = isinstance(fault, speaking) and line and "password" not in line
+        return f"DuckDB: {line if is_safe else type(fault).__name__}"
+    if isinstance(fault, OSError):
+        reason = fault.strerror or type(fault).__name__
+        return f"{fault.filename}: {reason}" if fault.filename else reason
+    return None

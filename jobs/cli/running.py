@@ -5,6 +5,7 @@ This package does not know Airflow: it starts `dags/dagkit/local.py` as a progra
 
 import json
 import os
+import re
 import subprocess
 import sys
 from dataclasses import dataclass, field
@@ -21,10 +22,18 @@ from rich.progress import (
     TimeElapsedColumn,
 )
 
-from jobs.errors import PersonalakeError
+from jobs.errors import ConfigError, PersonalakeError
 from jobs.pipeline import PipelineRun
 from jobs.settings import PROJECT_ROOT
 
+_ANSI = re.compile(r"\x1b\[[0-9;]*m")
+_LOG_PREFIX = re.compile(r"^(?:\S+Z \[\w+ *\] +)?(?:\d\d:\d\d:\d\d +)?")
+_LOG_SUFFIX = re.compile(r" \[cosmos\.[\w.]+\] loc=\S+$")
+_DBT_FAULT = re.compile(r"(?:Failure in \w+|\w+ Error in \w+) \S+ \(\S+\)")
+# What speaks of SQL, counts or the machine; a conversion's or a constraint's message repeats the row.
+_VALUE_FREE = re.compile(
+    r"Got \d+ results?, configured|(?:Binder|Catalog|Parser|IO|Permission|Out of Memory) Error: "
+)
 CHAIN = ("extract_logs", "build_features", "train_models", "export_audiences")
 TITLES = {
     "extract_logs": "Extracting logs",
@@ -79,12 +88,15 @@ def dbt_command(run: PipelineRun, arguments: list[str]) -> tuple[list[str], dict
         str(Path(sys.executable).with_name("dbt")),
         "--no-version-check",
         *arguments,
-        "--project-dir",
-        str(project),
-        "--profiles-dir",
-        str(project),
     ]
-    environment = {**os.environ, **run.settings.environment(), "PYTHONPATH": str(PROJECT_ROOT)}
+    environment = {
+        **os.environ,
+        **run.settings.environment(),
+        # Not flags: `dbt --version` and others refuse these.
+        "DBT_PROJECT_DIR": str(project),
+        "DBT_PROFILES_DIR": str(project),
+        "PYTHONPATH": str(PROJECT_ROOT),
+    }
     return command, environment
 
 
@@ -110,10 +122,10 @@ def run_dags(run: PipelineRun, dags: tuple[str, ...], console: Console) -> Outco
     """Run DAGs one after another in a process of their own, with a progress bar.
 
     Raises:
+        ConfigError: the data folder cannot be made.
         ChainError: a task failed.
     """
-    logs = run.settings.data_dir / "logs"
-    logs.mkdir(parents=True, exist_ok=True, mode=0o700)
+    logs = _make_folder(run.settings.data_dir / "logs")
     log = logs / f"{run.started_at:%Y%m%dT%H%M%S}-{dags[0]}.log"
     conf = {name: value for name, value in run.to_payload().items() if value not in (None, False)}
     read_end, write_end = os.pipe()
@@ -138,6 +150,9 @@ def run_dags(run: PipelineRun, dags: tuple[str, ...], console: Console) -> Outco
         process.wait()
         raise
     if failure is not None:
+        if "dbt command failed" in failure:
+            faults = find_dbt_faults(log.read_text(encoding="utf-8", errors="replace"))
+            failure = "\n".join([failure, *faults])
         raise ChainError(f"{failure}\n(log: {log})")
     if status != 0:
         raise ChainError(f"the chain ended with status {status}; its last lines:\n{_tail(log)}")
@@ -175,6 +190,47 @@ def _follow(descriptor: int, outcome: Outcome, console: Console) -> str | None:
     return failure
 
 
+def _make_folder(path: Path) -> Path:
+    try:
+        path.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as err:
+        raise ConfigError(
+            f"making the folder {path}: {err.strerror}; choose another with PERSONALAKE_DATA_DIR"
+        ) from err
+    return path
+
+
+def find_dbt_faults(log: str, limit: int = 2) -> list[str]:
+    """What dbt says of the nodes that failed, a line a node, at most `limit` and how many more there are.
+
+    A message that may hold values of rows is cut down to its kind.
+    """
+    lines = [_plain_line(line) for line in log.splitlines()]
+    faults: dict[str, None] = {}
+    for line, following in zip(lines, [*lines[1:], ""], strict=True):
+        found = _DBT_FAULT.match(line)
+        # A heading ("Failure in model x") is followed by a line that names the same node and the fault.
+        if found and not _DBT_FAULT.match(following):
+            detail = _safe_detail(following)
+            faults[f"{found[0]}: {detail}" if detail else found[0]] = None
+    shown = list(faults)[:limit]
+    if len(faults) > limit:
+        shown[-1] += f" (and {len(faults) - limit} more)"
+    return shown
+
+
+def _plain_line(line: str) -> str:
+    """A line of the chain's log without colours, time, level and place in the code."""
+    return _LOG_SUFFIX.sub("", _LOG_PREFIX.sub("", _ANSI.sub("", line))).strip()
+
+
+def _safe_detail(line: str) -> str:
+    if _VALUE_FREE.match(line):
+        return line
+    kind = re.match(r"[A-Z][A-Za-z ]* Error(?=:)", line)
+    return kind[0] if kind else ""
+
+
 def _tail(log: Path, lines: int = 15) -> str:
     return "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:])
 
@@ -187,8 +243,7 @@ def write_demo_shop(
 
     given = {"n_customers": n_customers, "seed": seed}
     config = DemoShopConfig(**{name: value for name, value in given.items() if value is not None})
-    directory = run.settings.data_dir / "demo"
-    directory.parent.mkdir(parents=True, exist_ok=True)
+    directory = _make_folder(run.settings.data_dir) / "demo"
     with Progress(
         SpinnerColumn(),
         TextColumn("{task.description}"),

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
 
 from jobs.cli.running import airflow_environment
 from jobs.errors import ConfigError, TransientError
@@ -62,8 +63,8 @@ def serve(run: PipelineRun, port: int, console: Console) -> None:
         _wait_for_page(port, processes)
         console.print(
             f"[green]Airflow is up:[/] http://{HOST}:{port}\n"
-            f"Start the chain: trigger [bold]extract_logs[/] there; it reads {run.config_path}\n"
-            f"Logs: {logs}. Stop with Ctrl-C."
+            f"Start the chain: trigger [bold]extract_logs[/] there; it reads {escape(str(run.config_path))}\n"
+            f"Logs: {escape(str(logs))}. Stop with Ctrl-C."
         )
         while all(process.poll() is None for process in processes.values()):
             time.sleep(1)

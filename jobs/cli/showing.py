@@ -7,11 +7,12 @@ from typing import Any
 
 import duckdb
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from jobs.cli.running import Outcome
 from jobs.lake import connect
-from jobs.pipeline import PipelineRun
+from jobs.pipeline import PipelineRun, resolve_as_of
 from jobs.settings import PROJECT_ROOT
 from jobs.sources.sampling import SourceSample
 
@@ -26,7 +27,7 @@ def _cell(value: Any) -> str:
         return f"{value:,.4g}" if abs(value) < 1 else f"{value:,.2f}"
     if isinstance(value, int) and not isinstance(value, bool):
         return f"{value:,}"
-    return str(value).replace("[", r"\[")
+    return escape(str(value))
 
 
 def _numeric(rows: list[tuple[Any, ...]], index: int) -> bool:
@@ -41,7 +42,7 @@ def show_rows(
     table = Table(title=title or None, title_justify="left", header_style="bold")
     for index, name in enumerate(names):
         table.add_column(
-            name, justify="right" if _numeric(rows, index) else "left", overflow="fold"
+            escape(name), justify="right" if _numeric(rows, index) else "left", overflow="fold"
         )
     for row in rows[:limit]:
         table.add_row(*(_cell(value) for value in row))
@@ -63,12 +64,13 @@ def _tables(con: duckdb.DuckDBPyConnection) -> set[str]:
 
 
 def _shown(path: Any) -> str:
-    text = str(path)
-    return text.removeprefix(f"{PROJECT_ROOT}/")
+    """A path as markup, relative to the project where it lies in it."""
+    return escape(str(path).removeprefix(f"{PROJECT_ROOT}/"))
 
 
 def show_outcome(outcome: Outcome, run: PipelineRun, console: Console) -> None:
     """Say what a run made and where it is."""
+    as_of_date = resolve_as_of(run).request("").as_of_date
     con = connect(run.settings)
     try:
         names, rows = _query(
@@ -80,8 +82,6 @@ def show_outcome(outcome: Outcome, run: PipelineRun, console: Console) -> None:
             """,
         )
         show_rows(names, rows, 40, console, title="Segments")
-        row = con.execute("SELECT max(as_of_date) FROM lake.ml.segments").fetchone()
-        as_of_date = row[0] if row else None
         _show_models(con, console, as_of_date)
     finally:
         con.close()
@@ -118,7 +118,7 @@ def _show_models(con: duckdb.DuckDBPyConnection, console: Console, as_of_date: A
         table.add_column(name, justify="right" if name == "value" else "left")
     for model, status, metrics, baselines, message in rows:
         if status != "ok":
-            table.add_row(model, status.replace("_", " "), "", message or "")
+            table.add_row(model, status.replace("_", " "), "", escape(message or ""))
             continue
         measures = _headline(json.loads(metrics or "{}"), json.loads(baselines or "{}"))
         for index, (name, value, baseline) in enumerate(measures):
@@ -198,7 +198,10 @@ def show_samples(samples: list[SourceSample], console: Console) -> None:
     """Print what a sample of each source gives, column by column."""
     for sample in samples:
         table = Table(
-            title=f"{sample.name}: {sample.count_files} files, sample of {sample.count_rows} rows of {sample.file}",
+            title=escape(
+                f"{sample.name}: {sample.count_files} files, "
+                f"sample of {sample.count_rows} rows of {sample.file}"
+            ),
             title_justify="left",
             header_style="bold",
         )
@@ -206,7 +209,10 @@ def show_samples(samples: list[SourceSample], console: Console) -> None:
             table.add_column(name, overflow="fold")
         table.add_column("filled", justify="right")
         for column in sample.columns:
-            table.add_row(column.name, column.source, column.type, f"{column.filled_rate:.0%}")
+            cells = (column.name, column.source, column.type, f"{column.filled_rate:.0%}")
+            table.add_row(*(escape(str(cell)) for cell in cells))
         console.print(table)
         for (code, reason), count in sample.rejects.items():
-            console.print(f"[yellow]{count} rows would be rejected[/]: {code}: {_cell(reason)}")
+            console.print(
+                f"[yellow]{count} rows would be rejected[/]: {_cell(code)}: {_cell(reason)}"
+            )

@@ -1,7 +1,7 @@
 """Write the exports of a day: CSV and Parquet of each `exports` table, and the manifest.
 
-Reads `exports.segments` and `exports.recommendations` at `as_of_date`, and for the proof of consent `core.customers`,
-`marts.segment_memberships` and `marts.recommendations`, all in one snapshot. Writes `<exports>/<as_of_date>/` and its
+Reads `exports.segments` and `exports.recommendations` at `as_of_date`, and for the proof of consent `raw.consents`,
+`core.customers`, `marts.segment_memberships` and `marts.recommendations`, all in one snapshot. Writes `<exports>/<as_of_date>/` and its
 rows in `ops.export_ledger`. A rerun with the same inputs writes the same bytes and changes no table.
 """
 
@@ -10,6 +10,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import duckdb
 import polars as pl
@@ -32,6 +33,16 @@ from jobs.stages import StageRequest
 logger = logging.getLogger(__name__)
 
 LEDGER = "ops.export_ledger"
+
+# From the decisions themselves, recorded after `as_of` or not, and not from what dbt made of them: one that was loaded
+# since dbt ran counts too. Of two at one instant the refusal counts.
+_CONSENTING = """
+    SELECT customer_id FROM lake.core.customers LEFT JOIN (
+        SELECT user_id AS customer_id, arg_max(state, row(recorded_at, state <> 'granted')) AS state
+        FROM lake.raw.consents WHERE purpose = $consent_purpose GROUP BY user_id
+    ) AS latest USING (customer_id)
+    WHERE coalesce(latest.state, $consent_default) = 'granted'
+"""
 
 
 @dataclass(frozen=True)
@@ -106,7 +117,11 @@ class ExportResult:
 
 
 def write_exports(
-    settings: Settings, request: StageRequest, run_id: str, consent_purpose: str = "marketing"
+    settings: Settings,
+    request: StageRequest,
+    run_id: str,
+    consent_purpose: str = "marketing",
+    consent_default: Literal["denied", "granted"] = "denied",
 ) -> ExportResult:
     """Write the files of `request.as_of_date`, replacing an earlier export of that day.
 
@@ -115,22 +130,27 @@ def write_exports(
         request: the day; `started_at` goes into the ledger only; `allow_shrink` lets a table that has rows of other
             days only be exported empty.
         run_id: the run that made the tables.
-        consent_purpose: what `has_marketing_consent` was computed for (the run configuration's `consent.purpose`).
+        consent_purpose: what the customers must have agreed to (the run configuration's `consent.purpose`).
+        consent_default: of customers without a decision on record (the run configuration's `consent.default`).
 
     Raises:
-        InputDataError: a table or column is missing, was built for another day, or holds a customer without consent.
+        InputDataError: a table or column is missing, was built for another day, or holds a customer without consent
+            by the latest decision in `raw.consents`.
         ConfigError: the exports folder cannot be written.
         TransientError: another export is being written.
     """
     started = time.perf_counter()
     directory = settings.exports_path / request.as_of_date.isoformat()
+    consent = {"consent_purpose": consent_purpose, "consent_default": consent_default}
     con = connect(settings)
     try:
         con.execute("BEGIN")  # every query reads the same snapshot
         columns = {table.name: _read_columns(con, table) for table in EXPORT_TABLES}
         for table in EXPORT_TABLES:
-            _check_rows(con, table, request)
-        blocked = {table.name: _count_blocked(con, table, request) for table in EXPORT_TABLES}
+            _check_rows(con, table, request, consent)
+        blocked = {
+            table.name: _count_blocked(con, table, request, consent) for table in EXPORT_TABLES
+        }
         with publish_folder(directory) as draft:
             files = tuple(
                 file
@@ -173,7 +193,7 @@ def _read_columns(con: duckdb.DuckDBPyConnection, table: ExportTable) -> dict[st
             f"exporting {table.full_name}: columns {', '.join(missing)} are missing; "
             "its columns are a contract (docs/architecture.md): build the dbt exports again"
         )
-    for needed in (table.mart, "core.customers"):
+    for needed in (table.mart, "core.customers", "raw.consents"):
         _describe(con, needed)
     return {column: found[column] for column in table.columns}
 
@@ -192,7 +212,12 @@ def _describe(con: duckdb.DuckDBPyConnection, table: str) -> dict[str, str]:
     return dict(rows)
 
 
-def _check_rows(con: duckdb.DuckDBPyConnection, table: ExportTable, request: StageRequest) -> None:
+def _check_rows(
+    con: duckdb.DuckDBPyConnection,
+    table: ExportTable,
+    request: StageRequest,
+    consent: dict[str, str],
+) -> None:
     """Refuse what must not leave.
 
     Raises:
@@ -218,28 +243,29 @@ def _check_rows(con: duckdb.DuckDBPyConnection, table: ExportTable, request: Sta
         )
     rows, customers = _fetch_one(
         con,
-        f"SELECT count(*), count(DISTINCT customer_id) FROM lake.{table.full_name} ANTI JOIN ("
-        "SELECT customer_id FROM lake.core.customers WHERE has_marketing_consent) AS consenting USING (customer_id) "
-        "WHERE as_of_date = $day",
-        {"day": day},
+        f"SELECT count(*), count(DISTINCT customer_id) FROM lake.{table.full_name} "
+        f"ANTI JOIN ({_CONSENTING}) AS consenting USING (customer_id) WHERE as_of_date = $day",
+        {"day": day, **consent},
     )
     if rows:
         raise InputDataError(
-            f"exporting {table.full_name} {day}: {rows} rows of {customers} customers without consent in "
-            "core.customers; nothing was written: build the dbt exports again"
+            f"exporting {table.full_name} {day}: {rows} rows of {customers} customers without consent by the "
+            "latest decisions in raw.consents; nothing was written: build the dbt exports again"
         )
 
 
 def _count_blocked(
-    con: duckdb.DuckDBPyConnection, table: ExportTable, request: StageRequest
+    con: duckdb.DuckDBPyConnection,
+    table: ExportTable,
+    request: StageRequest,
+    consent: dict[str, str],
 ) -> Blocked:
     """Count what the mart holds of customers who have not consented (or whom core.customers does not know)."""
     rows, customers = _fetch_one(
         con,
-        f"SELECT count(*), count(DISTINCT customer_id) FROM lake.{table.mart} ANTI JOIN ("
-        "SELECT customer_id FROM lake.core.customers WHERE has_marketing_consent) AS consenting USING (customer_id) "
-        f"WHERE {table.is_current}",
-        {"as_of_date": request.as_of_date},
+        f"SELECT count(*), count(DISTINCT customer_id) FROM lake.{table.mart} "
+        f"ANTI JOIN ({_CONSENTING}) AS consenting USING (customer_id) WHERE {table.is_current}",
+        {"as_of_date": request.as_of_date, **consent},
     )
     return Blocked(rows=rows, customers=customers)
 

@@ -80,7 +80,9 @@ def write_exports(run: PipelineRun) -> dict[str, Any]:
         verify_exports(directory)
         return {"directory": str(directory)}
     started = time.perf_counter()
-    result = write_exports(run.settings, request, run_id, run.config.consent.purpose)
+    result = write_exports(
+        run.settings, request, run_id, run.config.consent.purpose, run.config.consent.default
+    )
     counts = {entry["path"]: entry["rows"] for entry in _manifest(result.directory)["files"]}
     record(run, "write_exports", run_id, request, digest_of(str(directory)), counts, started)
     return {"directory": str(result.directory)}

@@ -1,6 +1,6 @@
 """What the propensity model predicts, and which days of history it needs."""
 
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 from pydantic import BaseModel, Field
 
@@ -25,11 +25,28 @@ class PropensityConfig(BaseModel, frozen=True, extra="forbid"):
         return f"purchase_{self.horizon_days}d"
 
 
-def find_cutoff_dates(as_of_date: date, config: PropensityConfig) -> list[date]:
-    """The `as_of_date`s that `features.customer_features` must hold, newest first.
+def find_labelled_cutoffs(as_of: datetime, config: PropensityConfig) -> list[date]:
+    """The cut-offs whose horizon of orders is complete, newest first: the newest serves as test, the older ones as training.
 
-    The first is scored; the others are a horizon apart, so that the orders which follow one are complete, and are never
-    those which follow another. The newest of them serves as test, the older ones as training.
+    They are a horizon apart, so that the orders which follow one are never those which follow another, and count back
+    from the last complete day.
     """
     step = timedelta(days=config.horizon_days)
-    return [as_of_date - step * number for number in range(config.n_training_cutoffs + 1)]
+    last = _find_last_complete_day(as_of)
+    return [last - step * number for number in range(1, config.n_training_cutoffs + 1)]
+
+
+def find_cutoff_dates(as_of: datetime, config: PropensityConfig) -> list[date]:
+    """The `as_of_date`s that `features.customer_features` must hold, newest first.
+
+    They are the day to score (the last that `as_of` has seen any of), the last complete day (the same when `as_of` is a
+    midnight) and the labelled cut-offs.
+    """
+    scored = (as_of.astimezone(UTC) - timedelta(microseconds=1)).date()
+    dates = {scored, _find_last_complete_day(as_of), *find_labelled_cutoffs(as_of, config)}
+    return sorted(dates, reverse=True)
+
+
+def _find_last_complete_day(as_of: datetime) -> date:
+    # Orders of a day that is still going on are missing: a horizon must not end in it.
+    return as_of.astimezone(UTC).date() - timedelta(days=1)

@@ -16,7 +16,7 @@ from jobs.model_runs import (
     tabulate_model_run,
     tabulate_no_model,
 )
-from jobs.predictions.config import PropensityConfig, find_cutoff_dates
+from jobs.predictions.config import PropensityConfig, find_labelled_cutoffs
 from jobs.predictions.examples import FEATURES, read_examples
 from jobs.predictions.propensity_model import PropensityModel, fit_propensity
 from jobs.predictions.quality_of_scores import (
@@ -51,7 +51,7 @@ def train(
         `ml.models` (empty without enough data) and `ml.model_runs`.
     """
     version = make_model_version(ALGORITHM, config, run_id)
-    test_cutoff, *training_cutoffs = find_cutoff_dates(request.as_of_date, config)[1:]
+    test_cutoff, *training_cutoffs = find_labelled_cutoffs(request.as_of, config)
     examples = read_examples(con, [test_cutoff, *training_cutoffs], config.horizon_days)
     is_test = pl.col("as_of_date") == test_cutoff
     training, test = examples.filter(~is_test), examples.filter(is_test)

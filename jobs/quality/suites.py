@@ -12,7 +12,7 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
-from jobs.errors import ConfigError
+from jobs.errors import ConfigError, describe_faults
 from jobs.settings import PROJECT_ROOT
 from jobs.stages import digest_of
 
@@ -96,11 +96,9 @@ def load_suite(table: str, suites_dir: Path = SUITES_DIR) -> Suite:
     try:
         return Suite.model_validate(content)
     except ValidationError as err:
-        faults = "; ".join(
-            f"{'.'.join(map(str, fault['loc'])) or 'file'}: {fault['msg']}"
-            for fault in err.errors()
-        )
-        raise ConfigError(f"{doing}: {faults}; its form is in docs/data-quality.md") from err
+        raise ConfigError(
+            f"{doing}: {describe_faults(err)}; its form is in docs/data-quality.md"
+        ) from err
 
 
 def digest_suites(tables: Sequence[str], suites_dir: Path = SUITES_DIR) -> str:

@@ -367,7 +367,7 @@ def _write_batch(
         """,
         {"source": name},
     )
-    # A file that grew tells its old rejects again.
+    # A log that grew tells its old rejects again; other files are delivered whole, and their newest version counts.
     con.execute(
         f"""
         INSERT INTO lake.raw.rejects BY NAME
@@ -380,7 +380,7 @@ def _write_batch(
             WHERE reason_code IS NOT NULL
         )
         SELECT * FROM rejects
-        WHERE NOT EXISTS (
+        WHERE entity <> 'events' OR NOT EXISTS (
             SELECT 1 FROM lake.raw.rejects AS known
             WHERE known.source = rejects.source AND known.path = rejects.path
                 AND known.line_number = rejects.line_number AND known.reason = rejects.reason

@@ -13,7 +13,7 @@ import duckdb
 import yaml
 from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
-from jobs.errors import ConfigError
+from jobs.errors import ConfigError, describe_faults
 from jobs.lake.tables import TABLES
 
 Entity = Literal["events", "items", "profiles", "consents"]
@@ -158,8 +158,4 @@ def load_mapping(path: Path) -> Mapping:
     try:
         return Mapping.model_validate(content)
     except ValidationError as err:
-        faults = "; ".join(
-            f"{'.'.join(map(str, fault['loc'])) or 'file'}: {fault['msg']}"
-            for fault in err.errors()
-        )
-        raise ConfigError(f"reading the mapping {path}: {faults}") from err
+        raise ConfigError(f"reading the mapping {path}: {describe_faults(err)}") from err

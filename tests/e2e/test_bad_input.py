@@ -4,9 +4,11 @@ import shutil
 
 import pytest
 
+from jobs.lake import create_tables, transact
 from jobs.settings import PROJECT_ROOT
 
 pytestmark = pytest.mark.e2e
+DEMO = str(PROJECT_ROOT / "config" / "demo.yml")
 LINES = (
     "event_time,event_type,product_id,category_id,category_code,brand,price,user_id,user_session\n"
 )
@@ -92,6 +94,36 @@ def test_lake_that_cannot_be_written(deployment):
 
 def test_missing_configuration(deployment):
     assert "none.yml" in _one_line(deployment.run("run", "--config", "none.yml"))
+
+
+def test_configuration_that_is_not_utf8(deployment):
+    file = deployment.folder / "a[" / "b]" / "run.yml"
+    file.parent.mkdir(parents=True)
+    file.write_bytes(b"name: caf\xe9\n")
+
+    line = _one_line(deployment.run("validate", "--config", str(file)))
+
+    assert f"{file}: not UTF-8" in line
+
+
+def test_data_folder_below_a_file(deployment):
+    (deployment.folder / "file").write_text("")
+    deployment.environment["PERSONALAKE_DATA_DIR"] = str(deployment.folder / "file" / "data")
+
+    line = _one_line(deployment.run("maintain"))
+
+    assert "choose another with PERSONALAKE_DATA_DIR" in line
+
+
+def test_sql_that_would_leave_the_lake(deployment):
+    file = deployment.folder / "x.csv"
+    transact(deployment.settings(), create_tables, message="test")
+
+    line = _one_line(deployment.run("sql", f"COPY raw.events TO '{file}'", "--config", DEMO))
+
+    assert "only queries are allowed" in line
+    assert not file.exists()
+    assert "give one" in _one_line(deployment.run("sql", "", "--config", DEMO))
 
 
 def test_wrong_date(deployment):

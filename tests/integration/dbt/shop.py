@@ -77,7 +77,9 @@ CONSENTS = [
     ("u1", "granted", "2026-01-12 09:00"),
     ("u2", "granted", "2026-01-12 09:00"),
     ("u2", "denied", "2026-01-12 09:00"),
-    ("u4", "granted", "2026-03-01 00:00"),
+    ("u4", "granted", "2026-03-01 00:00"),  # after as_of: history does not know it, exports do
+    ("u5", "granted", "2026-01-12 09:00"),
+    ("u5", "withdrawn", "2026-03-05 00:00"),
 ]
 DAYS = [date(2026, 2, 14), date(2026, 2, 21), date(2026, 2, 28)]
 RULE_MEMBERS = [("u1", DAYS[0]), ("u1", DAYS[2]), ("u2", DAYS[0]), ("u2", DAYS[1]), ("u2", DAYS[2])]

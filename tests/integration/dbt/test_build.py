@@ -122,7 +122,7 @@ def test_equal_buyers_get_equal_scores(con: duckdb.DuckDBPyConnection) -> None:
     ]
 
 
-def test_consent_is_the_latest_known_decision_and_refusals_win(
+def test_consent_is_history_in_core_and_the_latest_decision_for_exports(
     con: duckdb.DuckDBPyConnection,
 ) -> None:
     found = rows(con, "SELECT customer_id, has_marketing_consent FROM core.customers ORDER BY 1")
@@ -132,8 +132,13 @@ def test_consent_is_the_latest_known_decision_and_refusals_win(
         ("u2", False),
         ("u3", False),
         ("u4", False),
-        ("u5", False),
+        ("u5", True),
     ]
+    current = rows(
+        con,
+        "SELECT customer_id FROM intermediate.int_current_consents WHERE has_consent ORDER BY 1",
+    )
+    assert current == [("u1",), ("u4",)]
 
 
 def test_memberships_are_islands_and_exports_hold_consenting_members(
@@ -157,6 +162,7 @@ def test_memberships_are_islands_and_exports_hold_consenting_members(
         ("u1", "c1", "cluster", FEBRUARY),
         ("u1", "keen", "rule", FEBRUARY),
         ("u1", "rfm_hibernating", "rfm", FEBRUARY),
+        ("u4", "rfm_about_to_sleep", "rfm", FEBRUARY),
     ]
 
 

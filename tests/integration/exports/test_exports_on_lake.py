@@ -28,7 +28,7 @@ REQUEST = StageRequest(
 # What dbt makes; only what an export reads is filled.
 TABLES = """
 CREATE SCHEMA lake.core; CREATE SCHEMA lake.marts; CREATE SCHEMA lake.exports;
-CREATE TABLE lake.core.customers (customer_id VARCHAR, has_marketing_consent BOOLEAN);
+CREATE TABLE lake.core.customers (customer_id VARCHAR);
 CREATE TABLE lake.marts.segment_memberships (customer_id VARCHAR, segment_id VARCHAR, segment_name VARCHAR,
     kind VARCHAR, rule_version VARCHAR, valid_from DATE, valid_to DATE, reason VARCHAR);
 CREATE TABLE lake.marts.recommendations (customer_id VARCHAR, rank INTEGER, item_id VARCHAR, title VARCHAR,
@@ -41,7 +41,16 @@ CREATE TABLE lake.exports.recommendations (customer_id VARCHAR, rank INTEGER, it
     expires_at TIMESTAMPTZ, as_of_date DATE);
 """
 ROWS = """
-INSERT INTO lake.core.customers VALUES ('c1', true), ('c2', true), ('c3', false), ('c4', NULL);
+INSERT INTO lake.core.customers VALUES ('c1'), ('c2'), ('c3'), ('c4');
+INSERT INTO lake.raw.consents BY NAME
+    SELECT 'crm' AS source, user_id, purpose, state, day::TIMESTAMPTZ AS recorded_at, 'f' AS file_id, 1 AS line_number
+    FROM (VALUES ('c1', 'marketing', 'granted', '2026-01-01 00:00:00+00'),
+        ('c1', 'analytics', 'withdrawn', '2026-01-02 00:00:00+00'),
+        ('c2', 'marketing', 'denied', '2026-01-01 00:00:00+00'),
+        ('c2', 'marketing', 'granted', '2026-01-02 00:00:00+00'),
+        ('c3', 'marketing', 'granted', '2026-01-01 00:00:00+00'),
+        ('c3', 'marketing', 'denied', '2026-01-01 00:00:00+00'),
+        ('c9', 'marketing', 'granted', '2026-01-01 00:00:00+00')) AS rows(user_id, purpose, state, day);
 INSERT INTO lake.marts.segment_memberships BY NAME
     SELECT customer_id, segment_id, DATE '2026-01-30' AS valid_from, valid_to
     FROM (VALUES ('c1', 'carts', NULL), ('c2', 'carts', NULL), ('c3', 'carts', NULL), ('c3', 'loyal', NULL),
@@ -61,6 +70,14 @@ INSERT INTO lake.exports.recommendations VALUES
     ('c1', 10, 'i-3', 'Two' || chr(10) || 'lines', 'light', NULL, 1234567.5, 'viewed', 'because', 'i-1',
         '2026-02-08 01:30:00+01', '2026-01-31'),
     ('c1', 2, 'i-2', 'Café "Noir", 1 kg', 'food', '-brand', NULL, 'viewed', 'because', 'i-1', NULL, '2026-01-31');
+"""
+
+
+# Beside what `ROWS` holds: c1 changes their mind after `REQUEST.as_of`.
+WITHDRAWAL = """
+INSERT INTO lake.raw.consents BY NAME
+    SELECT 'crm' AS source, 'c1' AS user_id, 'marketing' AS purpose, 'withdrawn' AS state,
+        TIMESTAMPTZ '2026-02-03 00:00:00+00' AS recorded_at, 'g' AS file_id, 1 AS line_number
 """
 
 
@@ -156,6 +173,7 @@ def test_write_exports_csv_reads_back_with_python(filled: Settings) -> None:
 
 def test_write_exports_counts_what_consent_kept_back(filled: Settings) -> None:
     """c3 refused, c4 never answered, c9 is unknown; ended memberships and other days do not count."""
+    fill(filled, "UPDATE lake.raw.consents SET purpose = 'newsletter' WHERE purpose = 'marketing'")
     directory = write_exports(filled, REQUEST, "run1", consent_purpose="newsletter").directory
     manifest = json.loads((directory / "manifest.json").read_text())
     assert manifest["consent_purpose"] == "newsletter"
@@ -163,6 +181,33 @@ def test_write_exports_counts_what_consent_kept_back(filled: Settings) -> None:
         "segments": {"rows": 4, "customers": 3},
         "recommendations": {"rows": 2, "customers": 1},
     }
+
+
+def test_write_exports_counts_who_withdrew_after_as_of_as_kept_back(filled: Settings) -> None:
+    fill(filled, WITHDRAWAL)
+    for table in ("segments", "recommendations"):
+        fill(filled, f"DELETE FROM lake.exports.{table} WHERE customer_id = 'c1'")
+    directory = write_exports(filled, REQUEST, "run1").directory
+    manifest = json.loads((directory / "manifest.json").read_text())
+    assert manifest["blocked_by_consent"] == {
+        "segments": {"rows": 5, "customers": 4},
+        "recommendations": {"rows": 3, "customers": 2},
+    }
+
+
+def test_write_exports_silent_customers_leave_only_where_the_policy_says_so(
+    filled: Settings,
+) -> None:
+    fill(
+        filled,
+        "INSERT INTO lake.exports.segments "
+        "VALUES ('c4', 'loyal', 'Loyal', 'rfm', '2026-01-30', NULL, '2026-01-31')",
+    )
+    with pytest.raises(InputDataError, match="1 rows of 1 customers without consent"):
+        write_exports(filled, REQUEST, "run1")
+    directory = write_exports(filled, REQUEST, "run1", consent_default="granted").directory
+    manifest = json.loads((directory / "manifest.json").read_text())
+    assert manifest["blocked_by_consent"]["segments"] == {"rows": 3, "customers": 2}
 
 
 def test_write_exports_again_changes_neither_files_nor_tables(filled: Settings) -> None:
@@ -249,7 +294,15 @@ def test_write_exports_crash_in_the_middle_leaves_the_old_export(
             r"exports\.recommendations: columns reason are missing",
         ),
         (
-            "UPDATE lake.core.customers SET has_marketing_consent = false WHERE customer_id = 'c1'",
+            "UPDATE lake.raw.consents SET state = 'denied' WHERE user_id = 'c1'",
+            r"exports\.segments 2026-01-31: 2 rows of 1 customers without consent",
+        ),
+        (
+            WITHDRAWAL,
+            r"exports\.segments 2026-01-31: 2 rows of 1 customers without consent by the latest decisions",
+        ),
+        (
+            "DELETE FROM lake.core.customers WHERE customer_id = 'c1'",
             r"exports\.segments 2026-01-31: 2 rows of 1 customers without consent",
         ),
         (

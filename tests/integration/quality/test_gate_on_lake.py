@@ -169,9 +169,9 @@ def test_run_gate_every_shipped_suite_can_be_evaluated(settings: Settings) -> No
     """Empty tables fail what asks for rows and nothing else; a suite with wrong SQL ends in ConfigError."""
     fill(
         settings,
-        "CREATE SCHEMA lake.core",
+        "CREATE SCHEMA lake.intermediate",
         "CREATE SCHEMA lake.exports",
-        "CREATE TABLE lake.core.customers (customer_id VARCHAR, has_marketing_consent BOOLEAN)",
+        "CREATE TABLE lake.intermediate.int_current_consents (customer_id VARCHAR, has_consent BOOLEAN)",
         "CREATE TABLE lake.exports.segments (customer_id VARCHAR, segment_id VARCHAR, segment_name VARCHAR, "
         "kind VARCHAR, member_since DATE, reason VARCHAR, as_of_date DATE)",
         "CREATE TABLE lake.exports.recommendations (customer_id VARCHAR, rank INTEGER, item_id VARCHAR, "
@@ -195,6 +195,28 @@ def test_run_gate_every_shipped_suite_can_be_evaluated(settings: Settings) -> No
         "exports.segments",
         "exports.recommendations",
     }
+
+
+def test_run_gate_a_rejected_consent_stops_the_run(settings: Settings) -> None:
+    reject = (
+        "INSERT INTO lake.raw.rejects BY NAME SELECT 'crm' AS source, '{entity}' AS entity, 'f1' AS file_id, "
+        "'crm.csv' AS path, {line} AS line_number, 'bad_value' AS reason_code, 'no such state' AS reason, "
+        "'{{}}' AS raw_line, TIMESTAMPTZ '2026-01-31 00:00:00+00' AS rejected_at"
+    )
+    version = (
+        "INSERT INTO lake.raw.files BY NAME SELECT '{file}' AS file_id, 'crm' AS source, 'consents' AS entity, "
+        "'crm.csv' AS path, '{file}' AS sha256, TIMESTAMPTZ '{day} 00:00:00+00' AS loaded_at"
+    )
+    fill(settings, version.format(file="f1", day="2026-01-30"))
+    fill(settings, reject.format(entity="profiles", line=1))
+    run_gate(settings, ["raw.rejects"], REQUEST, "r1")
+    fill(settings, reject.format(entity="consents", line=2))
+    with pytest.raises(QualityGateError, match="no consent decision is rejected: observed 1"):
+        run_gate(settings, ["raw.rejects"], REQUEST, "r2")
+
+    # The file delivered again, corrected: its newest version has no reject.
+    fill(settings, version.format(file="f2", day="2026-01-31"))
+    run_gate(settings, ["raw.rejects"], REQUEST, "r3")
 
 
 def test_run_gate_missing_table_is_an_input_error(settings: Settings) -> None:

@@ -5,7 +5,7 @@ with members as (
 ),
 
 consenting as (
-    select customer_id from {{ ref('dim_customers') }} where has_marketing_consent
+    select customer_id from {{ ref('int_current_consents') }} where has_consent
 ),
 
 final as (

@@ -2,23 +2,40 @@ with items as (
     select * from {{ source('raw', 'items') }}
 ),
 
+files as (
+    select
+        file_id,
+        path,
+        loaded_at
+    from {{ source('raw', 'files') }}
+),
+
 known as (
     select
-        item_id,
-        title,
-        description,
-        {{ text_or_null('category') }} as category,
-        {{ text_or_null('brand') }} as brand,
-        price,
-        currency,
-        is_in_stock,
-        available_from,
-        available_until
+        items.item_id,
+        items.title,
+        items.description,
+        {{ text_or_null('items.category') }} as category,
+        {{ text_or_null('items.brand') }} as brand,
+        items.price,
+        items.currency,
+        items.is_in_stock,
+        items.available_from,
+        items.available_until
     from items
-    where coalesce(received_at <= {{ as_of() }}, true)
+    left join files on items.file_id = files.file_id
+    where coalesce(items.received_at <= {{ as_of() }}, true)
+    -- A catalogue seldom dates its rows: then the file loaded last counts, of those loaded at once the last by name.
     qualify
         row_number() over (
-            partition by item_id order by received_at desc nulls last, source asc, file_id desc, line_number desc
+            partition by items.item_id
+            order by
+                items.received_at desc nulls last,
+                files.loaded_at desc nulls last,
+                files.path desc nulls last,
+                items.line_number desc,
+                items.source asc,
+                items.file_id desc
         ) = 1
 )
 

@@ -2,28 +2,40 @@ with profiles as (
     select * from {{ source('raw', 'profiles') }}
 ),
 
+files as (
+    select
+        file_id,
+        path,
+        loaded_at
+    from {{ source('raw', 'files') }}
+),
+
 known as (
     select
-        user_id as customer_id,
-        country,
-        region,
-        birth_year,
-        gender,
-        loyalty_tier,
-        signed_up_at
+        profiles.user_id as customer_id,
+        profiles.country,
+        profiles.region,
+        profiles.birth_year,
+        profiles.gender,
+        profiles.loyalty_tier,
+        profiles.signed_up_at
     from profiles
+    left join files on profiles.file_id = files.file_id
     where
-        coalesce(received_at <= {{ as_of() }}, true)
-        and coalesce(updated_at < {{ as_of() }}, true)
+        coalesce(profiles.received_at <= {{ as_of() }}, true)
+        and coalesce(profiles.updated_at < {{ as_of() }}, true)
+    -- Of records of one instant the file loaded last counts, of those loaded at once the last by name.
     qualify
         row_number() over (
-            partition by user_id
+            partition by profiles.user_id
             order by
-                updated_at desc nulls last,
-                received_at desc nulls last,
-                source asc,
-                file_id desc,
-                line_number desc
+                profiles.updated_at desc nulls last,
+                profiles.received_at desc nulls last,
+                files.loaded_at desc nulls last,
+                files.path desc nulls last,
+                profiles.line_number desc,
+                profiles.source asc,
+                profiles.file_id desc
         ) = 1
 )
 

@@ -1,5 +1,5 @@
 from collections.abc import Iterator
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta, timezone
 
 import duckdb
 import numpy as np
@@ -17,14 +17,27 @@ REQUEST = StageRequest(AS_OF, "features", AS_OF)
 CONFIG = PropensityConfig(min_rows=10, min_buyers=2)
 
 
-def test_find_cutoff_dates_are_a_horizon_apart_newest_first() -> None:
+@pytest.mark.parametrize(
+    ("as_of", "cutoffs"),
+    [
+        (datetime(2026, 3, 6, tzinfo=UTC), ["2026-03-05", "2026-02-23", "2026-02-13"]),
+        (
+            datetime(2026, 3, 6, 14, 30, tzinfo=UTC),  # March 6 is not over
+            ["2026-03-06", "2026-03-05", "2026-02-23", "2026-02-13"],
+        ),
+        (
+            datetime(2026, 3, 6, tzinfo=timezone(timedelta(hours=1))),  # 23:00 of March 5 in UTC
+            ["2026-03-05", "2026-03-04", "2026-02-22", "2026-02-12"],
+        ),
+    ],
+    ids=["midnight", "mid-day", "another time zone"],
+)
+def test_find_cutoff_dates_are_today_and_a_horizon_apart_from_the_last_complete_day(
+    as_of: datetime, cutoffs: list[str]
+) -> None:
     config = PropensityConfig(horizon_days=10, n_training_cutoffs=2)
 
-    assert find_cutoff_dates(date(2026, 3, 5), config) == [
-        date(2026, 3, 5),
-        date(2026, 2, 23),
-        date(2026, 2, 13),
-    ]
+    assert [day.isoformat() for day in find_cutoff_dates(as_of, config)] == cutoffs
 
 
 @pytest.fixture
@@ -36,7 +49,7 @@ def con() -> Iterator[duckdb.DuckDBPyConnection]:
     con.execute("CREATE TABLE ml.models (model_name VARCHAR, payload BLOB, model_version VARCHAR, as_of_date DATE)")  # fmt: skip
     customers, orders = [], []
     rng = np.random.default_rng(1)
-    for cutoff in find_cutoff_dates(TODAY, CONFIG):
+    for cutoff in find_cutoff_dates(AS_OF, CONFIG):
         for number in range(60):
             row = dict.fromkeys(FEATURES, 0.0) | {"days_since_last_seen": float(number)}
             customers.append({"customer_id": f"u{number:02}", "as_of_date": cutoff} | row)
@@ -93,6 +106,17 @@ def test_train_tests_on_the_newest_labelled_cutoff_beside_baselines(
     assert parameters["training_cutoffs"] == ["2026-05-01", "2026-04-01"]
     assert metrics["auc"] > 0.75
     assert set(baselines) == {"recency", "base_rate"}
+
+
+def test_train_at_mid_day_tests_on_a_horizon_that_is_complete(
+    con: duckdb.DuckDBPyConnection,
+) -> None:
+    at_mid_day = StageRequest(datetime(2026, 7, 1, 12, tzinfo=UTC), "features", AS_OF)
+
+    run = train(con, at_mid_day, "r1", CONFIG)["ml.model_runs"].row(0, named=True)
+
+    assert (run["n_train"], run["n_test"]) == (120, 60)
+    assert '"test_cutoff": "2026-05-31"' in run["parameters"]
 
 
 def test_train_twice_gives_equal_frames_with_the_columns_of_the_lake(
