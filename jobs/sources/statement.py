@@ -175,7 +175,7 @@ def build_select(
         if column in texts
     }
     checks = _checks(mapping, texts, typed)
-    checks += _time_checks(mapping, typed, statement.bind(latest) if latest else None)
+    checks += _time_checks(mapping, typed, statement, latest)
     if mapping.entity == "events":
         _add_event_columns(mapping, source, statement, texts, typed, checks, position)
 
@@ -260,7 +260,7 @@ def _checks(
 
 
 def _time_checks(
-    mapping: Mapping, typed: dict[str, str], latest: str | None
+    mapping: Mapping, typed: dict[str, str], statement: Statement, latest: datetime | None
 ) -> list[tuple[str, str, str]]:
     """Times that cannot be true: one of them would move the end of the data, or open a session of decades."""
     checks = []
@@ -269,7 +269,7 @@ def _time_checks(
             early = f"({typed[column]}) < TIMESTAMPTZ '{EARLIEST}'"
             checks.append((early, "out_of_range", f"'{column} is before {EARLIEST[:4]}'"))
             if latest:
-                late = f"({typed[column]}) > {latest}::TIMESTAMPTZ"
+                late = f"({typed[column]}) > {statement.bind(latest)}::TIMESTAMPTZ"
                 checks.append((late, "out_of_range", f"'{column} lies in the future'"))
     return checks
 

@@ -203,6 +203,39 @@ def test_odd_files_cost_their_bad_lines_only(csv_shop):
     assert csv_shop.query("SELECT count(*) FROM raw.files") == [(6,)]
 
 
+def test_catalogue_and_consents_are_read_beside_events(csv_shop):
+    folder = csv_shop.folder
+    csv_shop.write("a.csv", GOOD)
+    (folder / "items.csv").write_text(
+        "sku,name,stock,until\ni1,Lamp,yes,2030-01-01\ni2,Chair,perhaps,\n"
+    )
+    (folder / "items.yml").write_text(
+        "file_type: csv\nentity: items\n"
+        "columns: {item_id: sku, title: name, is_in_stock: stock, available_until: until}\n"
+    )
+    (folder / "consents.csv").write_text(
+        "who,what,state,at\nu1,marketing,granted,2026-05-01\nu2,marketing,,2026-05-01\n"
+    )
+    (folder / "consents.yml").write_text(
+        "file_type: csv\nentity: consents\n"
+        "columns: {user_id: who, purpose: what, state: state, recorded_at: at}\n"
+    )
+    with csv_shop.config_path.open("a") as config:
+        config.write("  - {name: shop, path: items.csv, mapping: items.yml}\n")
+        config.write("  - {name: desk, path: consents.csv, mapping: consents.yml}\n")
+
+    csv_shop.extract()
+
+    assert csv_shop.query("SELECT item_id, is_in_stock, available_until FROM raw.items") == [
+        ("i1", True, datetime(2030, 1, 1, tzinfo=UTC))
+    ]
+    assert csv_shop.query("SELECT user_id, state FROM raw.consents") == [("u1", "granted")]
+    assert csv_shop.query("SELECT entity, reason_code FROM raw.rejects ORDER BY 1") == [
+        ("consents", "missing_field"),
+        ("items", "bad_type"),
+    ]
+
+
 def test_mapped_column_that_stands_twice_is_named(csv_shop):
     (csv_shop.folder / "logs" / "a.csv").write_text("time,kind,customer,sku,price,agent,sku\n")
 
