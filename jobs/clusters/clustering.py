@@ -6,7 +6,7 @@ Reads `features.customer_features` of the request's `as_of_date`; writes `ml.clu
 
 import json
 from datetime import date
-from typing import Any
+from typing import Any, NamedTuple
 
 import duckdb
 import numpy as np
@@ -14,7 +14,7 @@ import numpy.typing as npt
 import polars as pl
 from pydantic import BaseModel, Field
 from sklearn.cluster import KMeans
-from sklearn.metrics import silhouette_score
+from sklearn.metrics import adjusted_rand_score, silhouette_score
 from threadpoolctl import threadpool_limits
 
 from jobs.clusters.names import name_clusters
@@ -44,11 +44,18 @@ _DIGITS = 6  # of centres and distances: finer differences are rounding of sums
 class ClusterConfig(BaseModel, frozen=True, extra="forbid"):
     """How customers are clustered."""
 
-    n_clusters: int | None = Field(default=None, ge=2)  # None: chosen by silhouette
+    n_clusters: int | None = Field(default=None, ge=2)  # None: chosen by stability and silhouette
     min_clusters: int = Field(default=2, ge=2)  # one cluster is no segmentation
     max_clusters: int = Field(default=10, ge=2)  # more than ten are not told apart by a person
-    # A finer split that is nearly as clear as the clearest one says more about customers.
-    silhouette_tolerance: float = Field(default=0.05, ge=0, lt=1)
+    # Agreement (adjusted Rand index) above which two groupings are called excellent recoveries of one another
+    # (Steinley 2004): a split that other customers of the same shop would not give is an accident.
+    min_stability: float = Field(default=0.9, ge=0, le=1)
+    # The clearest split is a coarse one (buyers, others); a finer one may be that much less clear.
+    silhouette_tolerance: float = Field(default=0.2, ge=0, lt=1)
+    n_resamples: int = Field(
+        default=20, ge=2
+    )  # halves of the customers; their mean settles at +-0.02
+    selection_customers: int = Field(default=5_000, ge=100)  # enough to tell ten clusters apart
     min_customers: int = Field(default=50, ge=2)  # below it clusters are anecdotes
     max_training_customers: int = Field(default=50_000, ge=100)  # centres do not move beyond it
     silhouette_sample: int = Field(default=3_000, ge=100)  # quadratic in time; +-0.01 at this size
@@ -95,7 +102,7 @@ def train(
     if features.height < config.min_customers:
         reason = f"{features.height} customers, at least {config.min_customers} are needed"
         return _report_lack(features.height, reason, version)
-    sample = _draw_sample(features, config.max_training_customers, config.seed)
+    sample = features[_draw_rows(features.height, config.max_training_customers, config.seed)]
     priors = measure_priors(sample)
     traits = compute_traits(sample, priors)
     scaling = fit_scaling(traits, priors)
@@ -106,8 +113,8 @@ def train(
             f"customers behave alike: {n_distinct} distinct vectors of {len(scaling.names)} traits"
         )
         return _report_lack(features.height, reason, version)
-    n_clusters, silhouettes = choose_n_clusters(vectors, config)
-    centres = _fit_centres(vectors, n_clusters, config)
+    choice = choose_n_clusters(vectors, config)
+    centres = _fit_centres(vectors, choice.n_clusters, config)
     centres = _order_by_size(centres, vectors)
     # The sizes and shares of all customers, not of the sample.
     everyone = scale_traits(compute_traits(features, priors), scaling)
@@ -123,9 +130,13 @@ def train(
         algorithm=ALGORITHM,
         n_train=sample.height,
         metrics={
-            "n_clusters": n_clusters,
+            "n_clusters": choice.n_clusters,
             "silhouette": _silhouette(vectors, find_nearest(vectors, centres)[0][:, 0], config),
-            "silhouette_by_n_clusters": silhouettes,
+            "silhouette_by_n_clusters": {str(n): v for n, v in choice.silhouettes.items()},
+            "stability": choice.stabilities[choice.n_clusters],
+            "stability_by_n_clusters": [
+                {"n_clusters": n, "stability": value} for n, value in choice.stabilities.items()
+            ],
         },
         parameters=config.model_dump(mode="json") | {"traits": list(scaling.names)},
         model_version=version,
@@ -169,19 +180,41 @@ def assign(
     return {"ml.customer_clusters": frame}
 
 
-def choose_n_clusters(vectors: FloatArray, config: ClusterConfig) -> tuple[int, dict[str, float]]:
-    """The largest number of clusters whose silhouette is nearly the best, and the silhouettes tried."""
-    if config.n_clusters is not None:
-        return config.n_clusters, {}
-    silhouettes = {}
-    for n_clusters in range(config.min_clusters, config.max_clusters + 1):
-        centres = _fit_centres(vectors, n_clusters, config)
-        labels = find_nearest(vectors, centres)[0][:, 0]
-        silhouettes[n_clusters] = _silhouette(vectors, labels, config)
+class Choice(NamedTuple):
+    """A number of clusters and what speaks for it.
+
+    Attributes:
+        n_clusters: chosen.
+        silhouettes: by number of clusters; how clearly groups are set apart (-1 to 1).
+        stabilities: by number of clusters that is clear enough; mean agreement of the groupings learnt from halves of
+            the customers with the one learnt from all (adjusted Rand index; 1 is the same grouping).
+    """
+
+    n_clusters: int
+    silhouettes: dict[int, float]
+    stabilities: dict[int, float]
+
+
+def choose_n_clusters(vectors: FloatArray, config: ClusterConfig) -> Choice:
+    """The largest number of clusters that repeats on half of the customers and is nearly as clear as the clearest.
+
+    Where no clear number repeats well enough, the one that repeats best. A number fixed in the configuration is measured too.
+    """
+    vectors = vectors[_draw_rows(len(vectors), config.selection_customers, config.seed)]
+    numbers = range(config.min_clusters, config.max_clusters + 1)
+    labels = {}
+    for n_clusters in numbers if config.n_clusters is None else [config.n_clusters]:
+        labels[n_clusters] = find_nearest(vectors, _fit_centres(vectors, n_clusters, config))[0][
+            :, 0
+        ]
+    silhouettes = {n: _silhouette(vectors, found, config) for n, found in labels.items()}
     best = max(silhouettes.values())
     enough = best - config.silhouette_tolerance * abs(best)
-    chosen = max(n for n, value in silhouettes.items() if value >= enough)
-    return chosen, {str(n): value for n, value in silhouettes.items()}
+    clear = [n for n, value in silhouettes.items() if value >= enough]
+    stabilities = {n: _measure_stability(vectors, labels[n], n, config) for n in clear}
+    stable = [n for n in clear if stabilities[n] >= config.min_stability]
+    chosen = max(stable) if stable else max(clear, key=lambda n: stabilities[n])
+    return Choice(chosen, silhouettes, stabilities)
 
 
 def find_nearest(
@@ -207,12 +240,24 @@ def _fit_centres(vectors: FloatArray, n_clusters: int, config: ClusterConfig) ->
     return np.asarray(model.cluster_centers_, dtype=np.float64).round(_DIGITS)
 
 
+def _measure_stability(
+    vectors: FloatArray, labels: npt.NDArray[np.intp], n_clusters: int, config: ClusterConfig
+) -> float:
+    """Mean agreement of `labels` with the labels that halves of the vectors lead to."""
+    rng = np.random.default_rng(config.seed)
+    agreements = []
+    for _ in range(config.n_resamples):
+        half = np.sort(rng.choice(len(vectors), len(vectors) // 2, replace=False))
+        centres = _fit_centres(vectors[half], n_clusters, config)
+        found = find_nearest(vectors, centres)[0][:, 0]
+        agreements.append(adjusted_rand_score(labels, found))
+    return round(float(np.mean(agreements)), _DIGITS)
+
+
 def _silhouette(vectors: FloatArray, labels: npt.NDArray[np.intp], config: ClusterConfig) -> float:
     if len(np.unique(labels)) < 2:
         return -1.0
-    rng = np.random.default_rng(config.seed)
-    size = min(config.silhouette_sample, len(vectors))
-    rows = np.sort(rng.choice(len(vectors), size, replace=False))
+    rows = _draw_rows(len(vectors), config.silhouette_sample, config.seed)
     if len(np.unique(labels[rows])) < 2:
         return -1.0
     with threadpool_limits(limits=1):
@@ -227,11 +272,11 @@ def _order_by_size(centres: FloatArray, vectors: FloatArray) -> FloatArray:
     return centres[order]
 
 
-def _draw_sample(features: pl.DataFrame, size: int, seed: int) -> pl.DataFrame:
-    if features.height <= size:
-        return features
-    rng = np.random.default_rng(seed)
-    return features[np.sort(rng.choice(features.height, size, replace=False))]
+def _draw_rows(n_rows: int, size: int, seed: int) -> npt.NDArray[np.intp]:
+    """Row numbers of a sample without repetition, in order; all of them if there are no more than `size`."""
+    if n_rows <= size:
+        return np.arange(n_rows)
+    return np.sort(np.random.default_rng(seed).choice(n_rows, size, replace=False))
 
 
 def _tabulate_clusters(
@@ -243,12 +288,19 @@ def _tabulate_clusters(
 ) -> pl.DataFrame:
     n_clusters = len(centres)
     sizes = np.bincount(labels, minlength=n_clusters)
-    buyers = np.bincount(labels, features["count_orders"].to_numpy() > 0, minlength=n_clusters)
+    counts = features["count_orders"].to_numpy()
+    orders = np.bincount(labels, counts, minlength=n_clusters)
+    buyers = np.bincount(labels, counts > 0, minlength=n_clusters)
+    orders_per_buyer = counts.sum() / max((counts > 0).sum(), 1)
     standard = centres / np.array(scaling.weights)
     columns: dict[str, Any] = {
         name: standard[:, position] for position, name in enumerate(scaling.names)
     }
-    named = name_clusters(pl.DataFrame({"buyer_share": buyers / np.maximum(sizes, 1)} | columns))
+    shares = {
+        "buyer_share": buyers / np.maximum(sizes, 1),
+        "order_ratio": orders / np.maximum(buyers, 1) / max(orders_per_buyer, 1.0),
+    }
+    named = name_clusters(pl.DataFrame(shares | columns))
     centroids = [
         json.dumps(dict(zip(scaling.names, row.round(4).tolist(), strict=True))) for row in standard
     ]

@@ -1,8 +1,15 @@
-"""Customers as vectors: a row of `features.customer_features` becomes about a dozen comparable numbers.
+"""Customers as vectors: a row of `features.customer_features` becomes some fifteen comparable numbers.
 
-Counts are heavy-tailed, so they enter as logarithms, rates as square roots. A rate that rests on one order says little,
-so it is drawn towards the mean of all customers. What a customer without orders cannot have (order value, discount share) is set to
-the mean of those who have it: neutral, since `orders` already tells buyers from others.
+Three things decide which clusters K-Means can find:
+
+- Counts and days are heavy-tailed, so they enter as logarithms, and what is extreme is clipped.
+- A rate that rests on few trials (the discount of one order) is mostly chance. It is drawn towards the rate of all customers,
+  and weighs in the vector by the part of its spread that is the customers' own: a noisy trait cannot drown the others.
+- Traits that tell one thing twice share its weight.
+
+What a customer without orders cannot have (order value, discount share) is the mean of all orders: neutral, since `orders`
+already tells buyers from others. How long a customer has been known and what it opened of the shop's e-mails are left out:
+they tell of the calendar and of the consent to be written to, not of a behaviour.
 """
 
 from typing import NamedTuple
@@ -14,11 +21,13 @@ from pydantic import BaseModel
 
 FloatArray = npt.NDArray[np.float64]
 
-_PRIOR_ORDERS = 2.0  # two typical orders stand behind every order-based rate
-_PRIOR_SESSIONS = 4.0  # four typical sessions stand behind every session-based rate
-_PRIOR_VIEWS = 10.0  # ten typical product views stand behind every view-based rate
-_MIN_WEEKS = 4.0  # a customer of two days with one visit is not a daily visitor
-_CLIP = 3.0  # standard deviations; a handful of extreme customers must not become a cluster
+_CLIP = 2.0  # standard deviations; a handful of extreme customers must not become a cluster
+_VISIT_DAYS = 14  # a visit speaks for a fortnight: a customer of one day is no daily visitor
+_MIN_STRENGTH = 1.0  # trials; a single order never speaks for itself alone
+_NO_STRENGTH = 1e9  # trials; where customers do not differ beyond chance, no number of trials tells
+_MIN_RELIABILITY = 0.05  # below it a trait is chance
+_MIN_DEVIATION = 1e-6  # below it all customers are alike, up to rounding
+_HALF = 0.5  # added to a count before its logarithm, so that zero has one
 
 
 class Trait(NamedTuple):
@@ -39,140 +48,196 @@ class Trait(NamedTuple):
 
 TRAITS = (
     Trait("days_since_last_seen", "recency", "not seen lately", "recently active"),
+    Trait("silence", "recency", "silent for longer than usual", "visiting as usual"),
+    Trait("recent_visits_share", "trend", "visits mostly of late", "hardly any visit of late"),
     Trait("orders", "buying", "many orders", "few orders"),
     Trait("orders_per_session", "buying", "purposeful visits", "visits without orders"),
-    Trait("average_order_value", "price level", "high order value", "low order value"),
-    Trait("viewed_price_percentile", "price level", "premium tastes", "budget tastes"),
-    Trait("discount_share", "deals", "discount-driven", "full price"),
-    Trait("refund_rate", "deals", "many returns", "few returns"),
+    Trait("average_order_value", "order value", "high order value", "low order value"),
+    Trait("viewed_price_percentile", "tastes", "premium tastes", "budget tastes"),
+    Trait("discount_share", "discounts", "discount-driven", "full price"),
+    Trait("refund_rate", "returns", "many returns", "few returns"),
     Trait("sessions_per_week", "browsing", "frequent visits", "rare visits"),
+    Trait("views_per_session", "depth", "long visits", "short visits"),
+    Trait("list_views_per_view", "lists", "fond of lists", "straight to products"),
     Trait("carts_per_view", "carting", "quick to the cart", "slow to the cart"),
-    Trait("wishlists_per_view", "wishing", "keen on wish lists", "no wish lists"),
-    Trait("days_since_first_seen", "tenure", "long known", "new"),
-    Trait("email_opens_per_week", "e-mail", "e-mail readers", "few e-mail opens"),
+    Trait("wishlists_per_view", "wishing", "keen on wish lists", "few wishes"),
 )
+
+
+class Rate(NamedTuple):
+    """A trait that is a mean over a customer's trials.
+
+    Attributes:
+        value: the mean; null without trials.
+        trials: how many orders, views, sessions or weeks it rests on.
+        is_pace: a count by weeks, whose chance is known (Poisson's), and whose logarithm enters.
+    """
+
+    value: pl.Expr
+    trials: pl.Expr
+    is_pace: bool = False
+
+
+class Prior(BaseModel, frozen=True, extra="forbid"):
+    """What is known of a customer's rate before its first trial.
+
+    Attributes:
+        mean: of all customers' trials.
+        strength: typical trials that stand behind every customer's own.
+        reliability: the part (0-1) of the spread between customers that their trials reveal.
+    """
+
+    mean: float
+    strength: float
+    reliability: float
+
+
+_first, _last = pl.col("days_since_first_seen"), pl.col("days_since_last_seen")
+_orders, _sessions = pl.col("count_orders"), pl.col("count_sessions_365d")
+_views = pl.col("count_product_views_365d")
+# From first sight to last: a customer who left was as busy while here as the others are now.
+_weeks = ((pl.min_horizontal(_first, pl.lit(365)) - _last).clip(0) + _VISIT_DAYS) / 7
+
+RATES = {
+    "orders_per_session": Rate(pl.col("count_orders_365d") / _sessions, _sessions),
+    "average_order_value": Rate(pl.col("average_order_value").clip(0).log1p(), _orders),
+    "viewed_price_percentile": Rate(
+        pl.col("viewed_price_percentile_90d"), pl.col("count_product_views_90d")
+    ),
+    "discount_share": Rate(pl.col("discount_share").clip(0, 1), _orders),
+    "refund_rate": Rate(pl.col("refund_rate").clip(0, 1), _orders),
+    "sessions_per_week": Rate(_sessions / _weeks, _weeks, is_pace=True),
+    "views_per_session": Rate(_views / _sessions, _sessions),
+    "list_views_per_view": Rate(pl.col("count_list_views_365d") / _views, _views),
+    "carts_per_view": Rate(pl.col("count_add_to_carts_365d") / _views, _views),
+    "wishlists_per_view": Rate(pl.col("count_wishlists_365d") / _views, _views),
+}
+_COUNTED = {
+    # In fortnights: whether the last visit was yesterday or the day before tells nothing.
+    "days_since_last_seen": (_last / _VISIT_DAYS).log1p(),
+    # In the customer's own pace: three weeks are long for a weekly visitor, and nothing for a monthly one.
+    "silence": (_last / 7 * (_sessions + 1) / _weeks).log1p(),
+    "recent_visits_share": ((pl.col("count_sessions_30d") + _HALF) / (_sessions + _HALF)).log(),
+    "orders": (_orders + _HALF).log(),  # the first order is the largest step
+}
 
 
 class Scaling(BaseModel, frozen=True, extra="forbid"):
     """How raw traits become comparable: kept with the model, so that others are scaled alike.
 
     Attributes:
-        names: the traits in use; those that were equal for all customers are left out.
-        fills: value for a customer who has none, in raw units.
-        priors: mean rates that small samples are drawn towards, by trait.
-        means: subtracted, in raw units.
+        names: the traits in use; those in which customers are alike, or differ by chance only, are left out.
+        priors: of the rates, by trait.
+        means: subtracted, in raw units; also the value of a customer who has none.
         deviations: divided by, in raw units.
-        weights: 1 / sqrt(number of traits that share the dimension).
+        weights: sqrt(reliability / number of traits that share the dimension).
     """
 
     names: tuple[str, ...]
-    fills: tuple[float, ...]
-    priors: dict[str, float]
+    priors: dict[str, Prior]
     means: tuple[float, ...]
     deviations: tuple[float, ...]
     weights: tuple[float, ...]
 
 
-def measure_priors(features: pl.DataFrame) -> dict[str, float]:
-    """Mean rates over all customers, each customer weighing as much as what it did."""
-
-    def rate(count: pl.Expr, per: str) -> pl.Expr:
-        return count.sum() / pl.max_horizontal(pl.col(per).sum(), pl.lit(1))
-
-    rates = features.select(
-        rate(pl.col("discount_share") * pl.col("count_orders"), "count_orders")
-        .alias("discount_share"),
-        rate(pl.col("refund_rate") * pl.col("count_orders"), "count_orders").alias("refund_rate"),
-        rate(pl.col("count_orders_365d"), "count_sessions_365d").alias("orders_per_session"),
-        rate(pl.col("count_add_to_carts_365d"), "count_product_views_365d").alias("carts_per_view"),
-        rate(pl.col("count_wishlists_365d"), "count_product_views_365d")
-        .alias("wishlists_per_view"),
-    )  # fmt: skip
-    return {
-        name: min(max(float(value), 0.0), 1.0) for name, value in rates.row(0, named=True).items()
-    }
+def measure_priors(features: pl.DataFrame) -> dict[str, Prior]:
+    """Mean, strength and reliability of every rate, over all customers."""
+    priors = {}
+    for name, rate in RATES.items():
+        known = features.select(
+            rate.value.cast(pl.Float64).alias("value"), rate.trials.cast(pl.Float64).alias("trials")
+        ).filter(pl.col("value").is_finite() & (pl.col("trials") > 0))
+        values, trials = known["value"].to_numpy(), known["trials"].to_numpy()
+        priors[name] = _measure_prior(values, trials, is_pace=rate.is_pace)
+    return priors
 
 
-def compute_traits(features: pl.DataFrame, priors: dict[str, float]) -> pl.DataFrame:
+def compute_traits(features: pl.DataFrame, priors: dict[str, Prior]) -> pl.DataFrame:
     """Raw traits, one row a customer in the given order; null where a customer has none.
 
     Args:
         features: rows of `features.customer_features` of one `as_of_date`.
         priors: from `measure_priors` of the customers that the model was trained on.
     """
-    weeks = pl.min_horizontal(pl.col("days_since_first_seen"), pl.lit(365)) / 7
-    weeks = pl.max_horizontal(weeks, pl.lit(_MIN_WEEKS))
-    # From first sight to last: a customer who left was as busy while here as the others are now.
-    active_days = pl.col("days_since_first_seen") - pl.col("days_since_last_seen")
-    active_weeks = pl.max_horizontal(
-        pl.min_horizontal(active_days, 365 - pl.col("days_since_last_seen")) / 7,
-        pl.lit(_MIN_WEEKS),
-    )
-    has_orders = pl.col("count_orders") > 0
-
-    def draw_in(name: str, total: pl.Expr, count: pl.Expr, prior_count: float) -> pl.Expr:
-        return (total + prior_count * priors[name]) / (count + prior_count)
-
-    orders, views = pl.col("count_orders"), pl.col("count_product_views_365d")
-    return features.select(
-        pl.col("days_since_last_seen").log1p().alias("days_since_last_seen"),
-        orders.log1p().alias("orders"),
-        pl.when(has_orders).then(pl.col("average_order_value").clip(0).log1p())
-        .alias("average_order_value"),
-        pl.col("viewed_price_percentile_90d").alias("viewed_price_percentile"),
-        pl.when(has_orders).then(
-            draw_in("discount_share", pl.col("discount_share").clip(0, 1) * orders, orders, _PRIOR_ORDERS)
-        ).sqrt().alias("discount_share"),
-        pl.when(has_orders).then(
-            draw_in("refund_rate", pl.col("refund_rate").clip(0, 1) * orders, orders, _PRIOR_ORDERS)
-        ).sqrt().alias("refund_rate"),
-        (pl.col("count_sessions_365d") / active_weeks).log1p().alias("sessions_per_week"),
-        draw_in(
-            "orders_per_session", pl.col("count_orders_365d"), pl.col("count_sessions_365d"),
-            _PRIOR_SESSIONS,
-        ).sqrt().alias("orders_per_session"),
-        draw_in("carts_per_view", pl.col("count_add_to_carts_365d"), views, _PRIOR_VIEWS)
-        .sqrt().alias("carts_per_view"),
-        draw_in("wishlists_per_view", pl.col("count_wishlists_365d"), views, _PRIOR_VIEWS)
-        .sqrt().alias("wishlists_per_view"),
-        pl.col("days_since_first_seen").log1p().alias("days_since_first_seen"),
-        (pl.col("count_email_opens_365d") / weeks).sqrt().alias("email_opens_per_week"),
-    )  # fmt: skip
+    traits = _COUNTED | {name: _draw_in(rate, priors[name]) for name, rate in RATES.items()}
+    return features.select(traits[trait.name].alias(trait.name) for trait in TRAITS)
 
 
-def fit_scaling(traits: pl.DataFrame, priors: dict[str, float]) -> Scaling:
-    """Learn fills, means and deviations; a trait without spread (or without values) is left out."""
+def fit_scaling(traits: pl.DataFrame, priors: dict[str, Prior]) -> Scaling:
+    """Learn means, deviations and weights; a trait that tells no customers apart is left out."""
     kept: list[tuple[Trait, float, float, float]] = []
     for trait in TRAITS:
-        values = traits[trait.name].drop_nulls().drop_nans()
-        fill = _number(values.mean())
-        filled = traits[trait.name].fill_nan(None).fill_null(fill)
-        deviation = _number(filled.std(ddof=0))
-        if deviation > 1e-9:  # below it all customers are alike, up to rounding
-            kept.append((trait, fill, _number(filled.mean()), deviation))
+        values = _finite(pl.col(trait.name))
+        mean, deviation = traits.select(
+            values.mean().alias("mean"), values.fill_null(values.mean()).std(ddof=0).alias("std")
+        ).row(0)
+        reliability = priors[trait.name].reliability if trait.name in priors else 1.0
+        if (deviation or 0.0) > _MIN_DEVIATION and reliability >= _MIN_RELIABILITY:
+            kept.append((trait, mean, deviation, reliability))
     sizes: dict[str, int] = {}
     for trait, *_ in kept:
         sizes[trait.dimension] = sizes.get(trait.dimension, 0) + 1
     return Scaling(
         names=tuple(trait.name for trait, *_ in kept),
-        fills=tuple(fill for _, fill, _, _ in kept),
         priors=priors,
-        means=tuple(mean for _, _, mean, _ in kept),
-        deviations=tuple(deviation for *_, deviation in kept),
-        weights=tuple(1 / sizes[trait.dimension] ** 0.5 for trait, *_ in kept),
+        means=tuple(mean for _, mean, _, _ in kept),
+        deviations=tuple(deviation for _, _, deviation, _ in kept),
+        weights=tuple(
+            (reliability / sizes[trait.dimension]) ** 0.5 for trait, _, _, reliability in kept
+        ),
     )
 
 
 def scale_traits(traits: pl.DataFrame, scaling: Scaling) -> FloatArray:
     """Vectors of shape (n_customers, n_traits), in weighted standard deviations from the mean."""
     filled = traits.select(
-        pl.col(name).fill_nan(None).fill_null(fill)
-        for name, fill in zip(scaling.names, scaling.fills, strict=True)
+        _finite(pl.col(name)).fill_null(mean)
+        for name, mean in zip(scaling.names, scaling.means, strict=True)
     ).to_numpy()
     standard = (filled - np.array(scaling.means)) / np.array(scaling.deviations)
     clipped = np.clip(standard, -_CLIP, _CLIP) * np.array(scaling.weights)
     return np.ascontiguousarray(clipped, dtype=np.float64)
 
 
-def _number(value: object) -> float:
-    return float(value) if isinstance(value, int | float) else 0.0
+def _measure_prior(values: FloatArray, trials: FloatArray, *, is_pace: bool) -> Prior:
+    """Part the spread of a rate into what is the customers' own, and chance, which falls as 1 / trials.
+
+    Squared deviations from the mean lie about the line own + chance / trials. It is credibility theory's model (Buehlmann and
+    Straub 1970), fitted to means alone, since the features do not hold the single trials.
+    """
+    if not len(values):
+        return Prior(mean=0.0, strength=_NO_STRENGTH, reliability=0.0)
+    mean = float(np.average(values, weights=trials))
+    squares, inverse = (values - mean) ** 2, 1 / trials
+    # Squares of few trials scatter most, so they count least.
+    weights = (inverse + 1 / np.median(trials)) ** -2
+    x, y = (float(np.average(column, weights=weights)) for column in (inverse, squares))
+    spread = float(np.average((inverse - x) ** 2, weights=weights))
+    if is_pace:
+        slope = mean
+    elif spread > 1e-6 * x**2:
+        slope = float(np.average((inverse - x) * (squares - y), weights=weights)) / spread
+    else:
+        slope = y / x / 2  # equal trials tell nothing: half of the spread is taken for chance
+    chance = min(max(slope, 0.0), y / x)
+    own = y - chance * x
+    if own <= 1e-6 * y:
+        return Prior(mean=mean, strength=_NO_STRENGTH, reliability=0.0)
+    strength = max(chance / own, _MIN_STRENGTH)
+    if is_pace:  # how often somebody came is a fact, as the orders are
+        return Prior(mean=mean, strength=strength, reliability=1.0)
+    drawn = (values * trials + mean * strength) / (trials + strength)
+    return Prior(mean=mean, strength=strength, reliability=min(float(drawn.var()) / own, 1.0))
+
+
+def _draw_in(rate: Rate, prior: Prior) -> pl.Expr:
+    """The mean of the customer's own trials and of `prior.strength` typical ones."""
+    own = pl.when(rate.trials > 0).then(_finite(rate.value) * rate.trials)
+    total = own.fill_null(prior.mean * rate.trials.fill_null(0)) + prior.mean * prior.strength
+    drawn = total / (rate.trials.fill_null(0) + prior.strength)
+    return drawn.log() if rate.is_pace else drawn
+
+
+def _finite(values: pl.Expr) -> pl.Expr:
+    number = values.cast(pl.Float64)
+    return pl.when(number.is_finite()).then(number)

@@ -15,7 +15,7 @@ from tests.unit.jobs.clusters.test_vectors import BASE, BUYER
 
 AS_OF = datetime(2026, 7, 1, tzinfo=UTC)
 REQUEST = StageRequest(AS_OF, "features", AS_OF)
-CONFIG = ClusterConfig(min_customers=10, max_clusters=4, n_init=2)
+CONFIG = ClusterConfig(min_customers=10, max_clusters=4, n_init=2, n_resamples=4)
 
 
 def write(con: duckdb.DuckDBPyConnection, frames: Frames) -> None:
@@ -54,7 +54,7 @@ def test_train_parts_buyers_from_browsers_largest_first(con: duckdb.DuckDBPyConn
     assert clusters["cluster_id"].to_list() == ["c1", "c2"]
     assert clusters["n_customers"].to_list() == [12, 8]
     assert clusters["cluster_name"][0].startswith("Browsers without orders")
-    assert clusters["cluster_name"][1].startswith("Frequent buyers")
+    assert clusters["cluster_name"][1].startswith("Buyers")
     assert json.loads(clusters["centroid"][1])["orders"] > 0
 
 
@@ -109,7 +109,34 @@ def test_choose_n_clusters_finds_three_blobs() -> None:
     rng = np.random.default_rng(1)
     blobs = np.concatenate([rng.normal(centre, 0.1, (30, 2)) for centre in (0.0, 5.0, 10.0)])
 
-    assert choose_n_clusters(blobs, ClusterConfig(max_clusters=6))[0] == 3
+    choice = choose_n_clusters(blobs, CONFIG)
+
+    assert choice.n_clusters == 3
+    assert choice.stabilities[3] == 1
+    assert 2 not in choice.stabilities  # not clear enough to be measured
+    assert set(choice.silhouettes) == {2, 3, 4}
+
+
+def test_choose_n_clusters_takes_no_clear_split_that_other_customers_would_not_give() -> None:
+    # Two even clouds: each can be halved anywhere, and every half of the customers halves another.
+    rng = np.random.default_rng(1)
+    clouds = np.concatenate([rng.normal(centre, 1.0, (100, 6)) for centre in (0.0, 3.0)])
+    config = CONFIG.model_copy(update={"silhouette_tolerance": 0.99})
+
+    choice = choose_n_clusters(clouds, config)
+
+    assert choice.n_clusters == 2
+    assert choice.stabilities[2] > 0.9 > max(choice.stabilities[3], choice.stabilities[4])
+
+
+def test_train_records_why_it_chose(con: duckdb.DuckDBPyConnection) -> None:
+    metrics = json.loads(train(con, REQUEST, "r1", CONFIG)["ml.model_runs"]["metrics"][0])
+
+    stabilities = {
+        row["n_clusters"]: row["stability"] for row in metrics["stability_by_n_clusters"]
+    }
+    assert set(metrics["silhouette_by_n_clusters"]) == {"2", "3", "4"}
+    assert metrics["stability"] == stabilities[metrics["n_clusters"]]
 
 
 def test_find_nearest_with_a_tie_takes_the_first_centre() -> None:
