@@ -108,7 +108,7 @@ def train(
     scaling = fit_scaling(traits, priors)
     vectors = scale_traits(traits, scaling)
     n_distinct = len(np.unique(vectors, axis=0))
-    if len(scaling.names) < 2 or n_distinct <= config.max_clusters:
+    if len(scaling.names) < 2 or n_distinct <= (config.n_clusters or config.max_clusters):
         reason = (
             f"customers behave alike: {n_distinct} distinct vectors of {len(scaling.names)} traits"
         )
@@ -247,7 +247,8 @@ def _measure_stability(
     rng = np.random.default_rng(config.seed)
     agreements = []
     for _ in range(config.n_resamples):
-        half = np.sort(rng.choice(len(vectors), len(vectors) // 2, replace=False))
+        size = max(len(vectors) // 2, n_clusters)
+        half = np.sort(rng.choice(len(vectors), size, replace=False))
         centres = _fit_centres(vectors[half], n_clusters, config)
         found = find_nearest(vectors, centres)[0][:, 0]
         agreements.append(adjusted_rand_score(labels, found))

@@ -82,7 +82,7 @@ def test_clusters_recover_the_archetypes(demo):
 
     print(f"adjusted Rand index {index:.3f} over {both.height} customers")
     assert both.height > 2000
-    assert index > 0.5  # 0 is chance; the README states the value measured
+    assert index > 0.55  # 0 is chance; the README states the value measured
 
 
 def test_propensity_beats_its_baselines_on_the_later_period(demo):

@@ -129,6 +129,14 @@ def test_choose_n_clusters_takes_no_clear_split_that_other_customers_would_not_g
     assert choice.stabilities[2] > 0.9 > max(choice.stabilities[3], choice.stabilities[4])
 
 
+def test_train_with_hardly_more_customers_than_clusters_chooses(
+    con: duckdb.DuckDBPyConnection,
+) -> None:
+    config = CONFIG.model_copy(update={"max_clusters": 19})
+
+    assert train(con, REQUEST, "r1", config)["ml.model_runs"]["status"][0] == "ok"
+
+
 def test_train_records_why_it_chose(con: duckdb.DuckDBPyConnection) -> None:
     metrics = json.loads(train(con, REQUEST, "r1", CONFIG)["ml.model_runs"]["metrics"][0])
 
