@@ -8,7 +8,7 @@ import os
 import re
 import subprocess
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +54,6 @@ class Outcome:
 
     log: Path
     tasks: int = 0
-    seconds_by_dag: dict[str, float] = field(default_factory=dict)
 
 
 def airflow_environment(run: PipelineRun) -> dict[str, str]:

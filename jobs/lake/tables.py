@@ -51,7 +51,6 @@ _DEFINITIONS = (
             "count_duplicates": "BIGINT",
             "count_rejected": "BIGINT",
             "loaded_at": "TIMESTAMP WITH TIME ZONE",
-            "run_id": "VARCHAR",
         },
         ("file_id", "source", "entity", "path", "sha256", "loaded_at"),
     ),

@@ -26,19 +26,16 @@ from jobs.stages import StageRequest
 logger = logging.getLogger(__name__)
 
 MAX_OFFENDING_IDS = 5  # enough to start looking; the rest is one query away
-_MAX_COPIED_ROWS = (
-    100_000  # a wide table of that length takes tens of megabytes and a fraction of a second
-)
-_SAMPLED_ROWS = (
-    1000  # offenders fetched before sorting, so that the five shown are the same in each run
-)
+# A wide table of that length takes tens of megabytes and a fraction of a second.
+_MAX_COPIED_ROWS = 100_000
+# Offenders are fetched before sorting, so that the five shown are the same in each run.
+_SAMPLED_ROWS = 1000
 # These name a person: shown as a digest, so that no message or table of results holds them.
 _PERSONAL_COLUMNS = frozenset({"customer_id", "user_id", "anonymous_id", "session_id"})
 _DIGEST_LENGTH = 12
 _QUERY = "unexpected_rows_query"
-_POSITION = (
-    "position"  # where an expectation stands in its suite: results come back in another order
-)
+# Where an expectation stands in its suite: results come back in another order.
+_POSITION = "position"
 _NOT_EVALUATED = "not evaluated"
 # Faults in the suite itself; other database errors may repeat values of a row, so they are not passed on.
 _SUITE_FAULT = re.compile(

@@ -29,9 +29,8 @@ from jobs.storage import StoredFile, local_copy
 logger = logging.getLogger(__name__)
 
 STAGE = "extract_logs"
-BATCH_BYTES = (
-    512 * 1024 * 1024
-)  # what one transaction loads: small enough to redo, large enough to be quick
+# What one transaction loads: small enough to redo, large enough to be quick.
+BATCH_BYTES = 512 * 1024 * 1024
 # An e-mail address in a line that could not be read must not reach the lake in clear.
 _EMAIL = r"[^\s\"'<>,;:=]+@[^\s\"'<>,;:=]+"
 _RAW_LINE_LENGTH = 4000
@@ -43,7 +42,6 @@ Progress = Callable[[int, int, str], None]
 class ExtractResult:
     """What an extraction did, in rows and files."""
 
-    run_id: str = ""
     files_loaded: int = 0
     files_known: int = 0
     rows: int = 0
@@ -401,7 +399,7 @@ def _write_batch(
             coalesce(count_rows, 0) AS count_rows, coalesce(count_rejected, 0) AS count_rejected,
             coalesce(count_duplicates, 0) AS count_duplicates,
             coalesce(count_rows, 0) - coalesce(count_rejected, 0) - coalesce(count_duplicates, 0) AS count_loaded,
-            $loaded_at::TIMESTAMPTZ AS loaded_at, NULL::VARCHAR AS run_id
+            $loaded_at::TIMESTAMPTZ AS loaded_at
         FROM staged_files LEFT JOIN counts USING (file_number) LEFT JOIN repeated USING (file_number)
         ORDER BY file_number
         """,
