@@ -46,11 +46,19 @@ class Settings(BaseSettings):
         default="",
         description="s3://bucket/prefix/ of the Parquet files; empty for the lake folder.",
     )
+    lake_kms_key: str = Field(
+        default="",
+        description="KMS key of the server-side encryption of the lake on S3; empty for the bucket's default.",
+    )
     exports_dir: Path | None = Field(
         default=None, description="Folder of the exports; <data_dir>/exports unless set."
     )
     reports_dir: Path | None = Field(
         default=None, description="Folder of the reports; <data_dir>/reports unless set."
+    )
+    rejects_key: str = Field(
+        default="",
+        description="Key of rejected lines, 64 hexadecimal digits; empty for a key file in the lake folder.",
     )
     memory_limit: str = Field(
         default="4GB", description="Memory that DuckDB may use in one process."
@@ -64,6 +72,10 @@ class Settings(BaseSettings):
     )
     extract_schedule: str = Field(
         default="", description="Cron of the extraction, e.g. */15 * * * *; empty for manual runs."
+    )
+    urgent_schedule: str = Field(
+        default="",
+        description="Cron of the urgent sources' extraction, e.g. */5 * * * *; empty for manual runs.",
     )
 
     @field_validator("catalog")

@@ -1,4 +1,4 @@
-"""What the DAG files share: assets, defaults, parameters, the run's payload, and dbt under Cosmos."""
+"""What the DAG files share: assets, defaults, parameters, the run's payload, the extraction's tasks, and dbt under Cosmos."""
 
 from datetime import timedelta
 
@@ -33,5 +33,26 @@ PARAMS = {
     "force": Param(False, type="boolean", description="Compute even what is on record."),
     "allow_shrink": Param(
         False, type="boolean", description="Let a partition be replaced by one with far fewer rows."
+    ),
+}
+
+EXTRACT_PARAMS = PARAMS | {
+    "sources": Param(
+        None,
+        type=["null", "array"],
+        items={"type": "string"},
+        description="Names of the sources to load; all of the lane unless set.",
+    ),
+    "since": Param(
+        None,
+        type=["null", "string"],
+        format="date",
+        description="First day of a backfill: files whose path names an earlier day stay out.",
+    ),
+    "until": Param(
+        None,
+        type=["null", "string"],
+        format="date",
+        description="The day after a backfill's last: files whose path names it or a later one stay out.",
     ),
 }

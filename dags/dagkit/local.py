@@ -1,7 +1,8 @@
 """Run DAGs in this process, one after another, without a scheduler: `python -m dagkit.local REQUEST`.
 
 REQUEST is a JSON object: `dags` (their ids in order), `conf` (their parameters), `events` (a file descriptor to which each
-change of a task is written as one JSON line, for whoever shows progress). Ends 0 when every DAG run succeeded.
+change of a task is written as one JSON line, for whoever shows progress). A DAG run that announced its assets lets the next one
+start, as a scheduler would, even when one of its tasks failed beside it. Ends 0 when the last DAG run was reached and did.
 """
 
 import json
@@ -27,30 +28,35 @@ class ProgressListener:
         """Write one event."""
         self._stream.write(json.dumps(event) + "\n")
 
+    def _tell(self, event: str, task_instance: Any, **facts: Any) -> None:
+        self.send(
+            event=event,
+            dag=task_instance.dag_id,
+            task=task_instance.task_id,
+            # What a mapped task is one of: the source's name.
+            part=getattr(task_instance, "rendered_map_index", None),
+            **facts,
+        )
+
     @hookimpl
     def on_task_instance_running(self, task_instance: Any) -> None:
         """A task began."""
-        self.send(event="running", dag=task_instance.dag_id, task=task_instance.task_id)
+        self._tell("running", task_instance)
 
     @hookimpl
     def on_task_instance_success(self, task_instance: Any) -> None:
         """A task ended well."""
-        self.send(event="success", dag=task_instance.dag_id, task=task_instance.task_id)
+        self._tell("success", task_instance)
 
     @hookimpl
     def on_task_instance_skipped(self, task_instance: Any) -> None:
         """A task had nothing to do."""
-        self.send(event="skipped", dag=task_instance.dag_id, task=task_instance.task_id)
+        self._tell("skipped", task_instance)
 
     @hookimpl
     def on_task_instance_failed(self, task_instance: Any, error: Any) -> None:
         """A task failed."""
-        self.send(
-            event="failed",
-            dag=task_instance.dag_id,
-            task=task_instance.task_id,
-            error=str(error or ""),
-        )
+        self._tell("failed", task_instance, error=str(error or ""))
 
 
 def _prepare_database() -> None:
@@ -63,7 +69,7 @@ def _prepare_database() -> None:
 
 
 def main() -> int:
-    """Run the request; 1 when a DAG run failed."""
+    """Run the request; 1 when a DAG run failed before it announced its assets."""
     request = json.loads(sys.argv[1])
     listener = ProgressListener(request["events"])
     get_listener_manager().add_listener(listener)
@@ -81,10 +87,19 @@ def main() -> int:
         for task in dag.tasks:
             task.retries = 0  # somebody waits: a fault is shown at once
         dag_run = dag.test(run_conf=conf, use_executor=False)
-        listener.send(event="dag", dag=dag.dag_id, state=str(dag_run.state))
-        if dag_run.state != "success":
+        is_whole = dag_run.state == "success"
+        goes_on = is_whole or has_announced(dag, dag_run)
+        listener.send(event="dag", dag=dag.dag_id, is_whole=is_whole, goes_on=goes_on)
+        if not goes_on:
             return 1
     return 0
+
+
+def has_announced(dag: Any, dag_run: Any) -> bool:
+    """Whether every task that announces an asset ended well, so that a scheduler would start the next DAG."""
+    announcing = {task.task_id for task in dag.tasks if task.outlets}
+    states = {ti.task_id: ti.state for ti in dag_run.get_task_instances()}
+    return bool(announcing) and all(states.get(name) == "success" for name in announcing)
 
 
 if __name__ == "__main__":

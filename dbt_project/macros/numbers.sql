@@ -4,6 +4,29 @@
 {%- endmacro %}
 
 
+{# A product of exact numbers. DuckDB keeps the product of two short decimals short, where it soon overflows. #}
+{% macro product(value, factor) -%}
+    cast({{ value }} as decimal(38, 6)) * {{ factor }}
+{%- endmacro %}
+
+
+{# An amount of a row in the reporting currency; null where it stands in a currency whose rate is not known. #}
+{% macro converted(amount, currency, rate) -%}
+    case
+        when coalesce({{ currency }}, '{{ var("currency") }}') = '{{ var("currency") }}' then {{ amount }}
+        else cast({{ product(amount, rate) }} as decimal(18, 6))
+    end
+{%- endmacro %}
+
+
+{# What a part bears of an amount that is laid over a whole: the difference of two sums rounded to cents, `up_to` this part
+   and before it. The parts add up to the amount, and no part bears more than itself while the amount is not above the whole. #}
+{% macro share_of(amount, up_to, part, whole) -%}
+    {{ money(amount ~ ' * ' ~ up_to ~ ' / nullif(' ~ whole ~ ', 0)') }}
+    - {{ money(amount ~ ' * (' ~ up_to ~ ' - ' ~ part ~ ') / nullif(' ~ whole ~ ', 0)') }}
+{%- endmacro %}
+
+
 {# A sum of money as a table shows it: DOUBLE, 0 where there is nothing. #}
 {% macro total(expression) -%}
     cast(coalesce({{ expression }}, 0) as double)

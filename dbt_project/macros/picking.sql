@@ -20,3 +20,9 @@
 {% macro text_or_null(expression) -%}
     nullif(trim({{ expression }}), '')
 {%- endmacro %}
+
+
+{# The code of a currency, null where it is blank. #}
+{% macro currency_code(expression) -%}
+    upper({{ text_or_null(expression) }})
+{%- endmacro %}

@@ -10,6 +10,24 @@
 {%- endmacro %}
 
 
+{# Events that show a page. #}
+{% macro view_types() -%}
+    ('page_view', 'product_view', 'list_view')
+{%- endmacro %}
+
+
+{# The rules of int_bots that condemn a whole actor, the surest first. #}
+{% macro bot_rules() -%}
+    {{ return(["events_per_minute", "events_per_hour", "views_without_pause", "constant_pace"]) }}
+{%- endmacro %}
+
+
+{# Why a tracked purchase or refund does not count, see int_set_aside_events. #}
+{% macro set_aside_rules() -%}
+    {{ return(["told_by_shop", "double_firing", "repeated_order"]) }}
+{%- endmacro %}
+
+
 {# Events that show interest in an item. #}
 {% macro interest_types() -%}
     ('product_view', 'add_to_wishlist', 'add_to_cart', 'purchase')

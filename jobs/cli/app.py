@@ -21,9 +21,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help=(
         "From a shop's logs to customer segments and recommendations worth sending.\n\n"
-        "Start with [bold]personalake demo[/], then bring your own logs: write a run configuration "
-        "(examples: config/examples/), check it with [bold]personalake validate --config FILE[/], "
-        "and [bold]personalake run --config FILE[/]."
+        "Start with [bold]personalake demo[/], then bring your own logs: [bold]personalake init --from FOLDER[/] writes a "
+        "run configuration, [bold]personalake validate --config FILE[/] checks it, and "
+        "[bold]personalake run --config FILE[/] runs it."
     ),
 )
 out = Console()
@@ -39,15 +39,19 @@ LakeOption = Annotated[
     Path | None,
     typer.Option("--lake", help="Folder of the lake; <data>/lake unless given."),
 ]
+SourcesOption = Annotated[
+    list[str] | None,
+    typer.Option("--source", "-s", help="Only this source; may be given several times."),
+]
 MAX_SHOWN_ROWS = 100  # what a terminal can show; --csv gives all
 
 
 def _open_run(
-    config: Path | None, lake: Path | None, as_of: str | None = None, **flags: bool
+    config: Path | None, lake: Path | None, as_of: str | None = None, **asked: Any
 ) -> Any:
     from jobs import pipeline
 
-    payload: dict[str, Any] = {"as_of": as_of, **flags}
+    payload: dict[str, Any] = {"as_of": as_of, **asked}
     if config is not None:
         payload["config"] = str(config)
     if lake is not None:
@@ -81,6 +85,44 @@ def run(
     pipeline_run = _open_run(config, lake, as_of, force=force, allow_shrink=allow_shrink)
     outcome = run_chain(pipeline_run, err)
     show_outcome(outcome, pipeline_run, out)
+    if outcome.failures:
+        raise typer.Exit(1)
+
+
+@app.command()
+def load(
+    config: Annotated[Path, typer.Option("--config", "-c", help="Run configuration (YAML).")],
+    source: SourcesOption = None,
+    since: Annotated[
+        str | None,
+        typer.Option(
+            help="First day of a backfill: files whose path names an earlier day stay out."
+        ),
+    ] = None,
+    until: Annotated[
+        str | None,
+        typer.Option(
+            help="The day after a backfill's last: files whose path names it or a later one stay out."
+        ),
+    ] = None,
+    lake: LakeOption = None,
+) -> None:
+    """Load what is new at the sources and gate it, without the rest of the chain."""
+    from jobs.cli.running import check_run_sources, run_dags
+    from jobs.cli.sources import show_failures, show_sources
+    from jobs.lake import connect
+
+    pipeline_run = _open_run(config, lake, sources=source, since=since, until=until)
+    check_run_sources(pipeline_run)
+    outcome = run_dags(pipeline_run, ("extract_logs",), err)
+    con = connect(pipeline_run.settings)
+    try:
+        show_sources(con, pipeline_run, out, names=pipeline_run.sources)
+    finally:
+        con.close()
+    if outcome.failures:
+        show_failures(outcome.failures, err)
+        raise typer.Exit(1)
 
 
 @app.command()
@@ -110,21 +152,98 @@ def validate(
     config: Annotated[Path, typer.Option("--config", "-c", help="Run configuration (YAML).")],
 ) -> None:
     """Check a run configuration and show what its sources would give, column by column. Loads nothing."""
-    from jobs.cli.showing import show_samples
+    from jobs.cli.each import doubt_formats, sample_each
+    from jobs.cli.sources import show_failures, show_samples
+    from jobs.pipeline import find_segments_dir
     from jobs.segments import load_segments
-    from jobs.sources.sampling import sample_sources
 
     pipeline_run = _open_run(config, None)
-    from jobs.pipeline import find_segments_dir
-
-    samples = sample_sources(pipeline_run.config, pipeline_run.config_path)
+    samples, faults = sample_each(pipeline_run)
     rules = load_segments(find_segments_dir(pipeline_run))
-    show_samples(samples, out)
-    out.print(
-        f"[green]{escape(str(config))} is valid[/]: {len(samples)} sources, {len(rules)} rule segments"
-    )
-    if any(not sample.count_good for sample in samples):
+    show_samples(samples, doubt_formats(pipeline_run, samples), out)
+    show_failures(faults, out)
+    poor = [sample.name for sample in samples if not sample.count_good]
+    if poor or faults:
+        names = ", ".join([*faults, *poor])
+        out.print(f"[bold red]Not ready:[/] {escape(names)} would give no row", soft_wrap=True)
         raise typer.Exit(1)
+    out.print(
+        f"[green]{escape(str(config))} is valid[/]: {len(samples)} sources, {len(rules)} rule segments",
+        soft_wrap=True,
+    )
+
+
+@app.command()
+def rejects(
+    source: SourcesOption = None,
+    limit: Annotated[int, typer.Option(min=1, help="At most so many reasons.")] = 20,
+    show_lines: Annotated[
+        bool,
+        typer.Option(
+            "--show-lines",
+            help="One line of each reason, cut and with addresses masked; it may be personal.",
+        ),
+    ] = False,
+    config: ConfigOption = None,
+    lake: LakeOption = None,
+) -> None:
+    """Show which sources failed, and why lines were rejected."""
+    from jobs.cli.sources import show_rejects
+    from jobs.lake import connect
+
+    con = connect(_open_run(config, lake).settings)
+    try:
+        show_rejects(con, out, sources=tuple(source or ()), limit=limit, show_lines=show_lines)
+    finally:
+        con.close()
+
+
+@app.command()
+def replay(
+    source: SourcesOption = None, config: ConfigOption = None, lake: LakeOption = None
+) -> None:
+    """Read rejected lines again, after their mapping was mended; what is good now is loaded."""
+    from jobs.cli.each import replay_each
+    from jobs.cli.sources import show_failures, show_replay
+    from jobs.lake.connection import check_folder
+
+    pipeline_run = _open_run(config, lake, sources=source)
+    check_folder(pipeline_run.settings, read_only=True)
+    results, faults = replay_each(pipeline_run)
+    show_replay(results, out)
+    show_failures(faults, out)
+    if faults:
+        raise typer.Exit(1)
+
+
+@app.command()
+def init(
+    place: Annotated[
+        str,
+        typer.Option(
+            "--from", help="A file, a folder or a pattern with logs; local, or s3://bucket/prefix/."
+        ),
+    ],
+    name: Annotated[
+        str | None, typer.Option(help="Name of the run; from the place unless given.")
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(help="File of the run configuration; config/<name>.yml unless given."),
+    ] = None,
+) -> None:
+    """Look at logs, recognise their formats, and write a run configuration with guessed mappings. Loads nothing."""
+    from jobs.cli.drafting import draft_configuration, make_name, write_draft
+    from jobs.cli.looking import find_place, look_at, name_place
+    from jobs.cli.sources import show_draft
+    from jobs.settings import PROJECT_ROOT
+
+    found = look_at(find_place(place))
+    run_name = make_name(name or name_place(place))
+    config_path = output or PROJECT_ROOT / "config" / f"{run_name}.yml"
+    draft = draft_configuration(found, run_name, config_path)
+    write_draft(draft)
+    show_draft(draft, out)
 
 
 @app.command()
@@ -142,7 +261,7 @@ def sql(
     import duckdb
 
     from jobs.cli.querying import check_query, connect_confined
-    from jobs.cli.showing import show_rows
+    from jobs.cli.tables import show_rows
 
     con = connect_confined(_open_run(config, lake).settings)
     try:

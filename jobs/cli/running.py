@@ -8,7 +8,7 @@ import os
 import re
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from rich.progress import (
     TimeElapsedColumn,
 )
 
-from jobs.errors import ConfigError, PersonalakeError
+from jobs.errors import ConfigError, InputDataError, PersonalakeError, TransientError
 from jobs.pipeline import PipelineRun
 from jobs.settings import PROJECT_ROOT
 
@@ -50,10 +50,14 @@ class ChainError(PersonalakeError):
 
 @dataclass
 class Outcome:
-    """What the chain did: where its log is, and how many tasks ran."""
+    """What the chain did: where its log is, how many tasks ran, and which sources failed while the others went on.
+
+    `failures` holds the message of each source that failed.
+    """
 
     log: Path
     tasks: int = 0
+    failures: dict[str, str] = field(default_factory=dict)
 
 
 def airflow_environment(run: PipelineRun) -> dict[str, str]:
@@ -109,12 +113,39 @@ def run_chain(run: PipelineRun, console: Console) -> Outcome:
     from jobs.lake.connection import check_folder
     from jobs.pipeline import find_segments_dir
     from jobs.segments import load_segments
-    from jobs.sources.plan import check_sources, plan_sources
 
-    check_sources(plan_sources(run.config, run.config_path))
+    check_run_sources(run)
     load_segments(find_segments_dir(run))
     check_folder(run.settings, read_only=False)
     return run_dags(run, CHAIN, console)
+
+
+def check_run_sources(run: PipelineRun) -> None:
+    """Check every source's mapping before anything is written.
+
+    A file that is missing or cannot be read stops a run only when there is nothing else to load: the others need not wait for it,
+    and its own task will tell.
+
+    Raises:
+        ConfigError: a mapping is wrong, or does not fit its files.
+        InputDataError, TransientError: none of the sources can be read.
+    """
+    from jobs.pipeline.operations import list_sources
+    from jobs.sources.plan import check_sources, plan_sources
+
+    faults: list[PersonalakeError] = []
+    names = list_sources(run)
+    for name in names:
+        try:
+            check_sources(
+                plan_sources(
+                    run.config, run.config_path, names=(name,), since=run.since, until=run.until
+                )
+            )
+        except (InputDataError, TransientError) as err:
+            faults.append(err)
+    if faults and len(faults) == len(names):
+        raise faults[0]
 
 
 def run_dags(run: PipelineRun, dags: tuple[str, ...], console: Console) -> Outcome:
@@ -126,7 +157,13 @@ def run_dags(run: PipelineRun, dags: tuple[str, ...], console: Console) -> Outco
     """
     logs = _make_folder(run.settings.data_dir / "logs")
     log = logs / f"{run.started_at:%Y%m%dT%H%M%S}-{dags[0]}.log"
-    conf = {name: value for name, value in run.to_payload().items() if value not in (None, False)}
+    asked = {
+        **run.to_payload(),
+        "sources": list(run.sources) if run.sources else None,
+        "since": run.since.isoformat() if run.since else None,
+        "until": run.until.isoformat() if run.until else None,
+    }
+    conf = {name: value for name, value in asked.items() if value not in (None, False)}
     read_end, write_end = os.pipe()
     request = json.dumps({"dags": dags, "conf": conf, "events": write_end})
     with log.open("w") as stream:
@@ -142,7 +179,7 @@ def run_dags(run: PipelineRun, dags: tuple[str, ...], console: Console) -> Outco
     os.close(write_end)
     outcome = Outcome(log)
     try:
-        failure = _follow(read_end, outcome, console)
+        failure = follow(read_end, outcome, console)
         status = process.wait()
     except BaseException:
         process.terminate()
@@ -158,9 +195,11 @@ def run_dags(run: PipelineRun, dags: tuple[str, ...], console: Console) -> Outco
     return outcome
 
 
-def _follow(descriptor: int, outcome: Outcome, console: Console) -> str | None:
-    """Show events until the process closes its end; the first failure's message, or None."""
-    failure = None
+def follow(descriptor: int, outcome: Outcome, console: Console) -> str | None:
+    """Show events until the process closes its end; the message of what stopped the chain, or None."""
+    faults: list[str] = []
+    sources: dict[str, str] = {}  # those that failed, with their message
+    ended: set[tuple[str, str]] = set()
     columns = (
         SpinnerColumn(),
         TextColumn("{task.description}"),
@@ -176,17 +215,35 @@ def _follow(descriptor: int, outcome: Outcome, console: Console) -> str | None:
                 case "begin":
                     progress.update(bar, total=event["tasks"])
                 case "running":
-                    title = TITLES.get(event["dag"], event["dag"])
-                    progress.update(bar, description=f"{title}: {event['task'].replace('_', ' ')}")
+                    progress.update(bar, description=_describe_task(event))
                 case "success" | "skipped":
                     outcome.tasks += 1
-                    progress.advance(bar)
+                    ended.add((event["dag"], event["task"]))
+                    progress.update(bar, completed=len(ended))  # a mapped task counts once
                 case "failed":
-                    where = f"{event['dag']}.{event['task']}: " if event["task"] else ""
-                    failure = failure or where + event["error"]
-        if failure is None:
+                    ended.add((event["dag"], event["task"]))
+                    if event.get("part"):
+                        sources[event["part"]] = event["error"]
+                    elif event["task"] != "report_failures":  # that only sums up
+                        where = f"{event['dag']}.{event['task']}: " if event["task"] else ""
+                        faults.append(where + event["error"])
+                case "dag" if event["goes_on"]:
+                    outcome.failures |= sources
+                    sources = {}
+        # What stands in the way of a later task is often that a source is missing: tell that first.
+        lines = [
+            f"source {name}: {message.removeprefix(f'source {name}: ')}"
+            for name, message in sources.items()
+        ] + faults[:1]
+        if not lines:
             progress.update(bar, description="Done", completed=progress.tasks[0].total or 0)
-    return failure
+    return "\n".join(lines) or None
+
+
+def _describe_task(event: dict[str, Any]) -> str:
+    title = TITLES.get(event["dag"], event["dag"])
+    part = f" {event['part']}" if event.get("part") else ""
+    return f"{title}: {event['task'].replace('_', ' ')}{part}"
 
 
 def _make_folder(path: Path) -> Path:

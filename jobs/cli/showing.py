@@ -11,44 +11,14 @@ from rich.markup import escape
 from rich.table import Table
 
 from jobs.cli.running import Outcome
+from jobs.cli.sources import show_failures, show_sources
+from jobs.cli.tables import show_rows
 from jobs.lake import connect
 from jobs.pipeline import PipelineRun, resolve_as_of
 from jobs.settings import PROJECT_ROOT
-from jobs.sources.sampling import SourceSample
 
 # What people compare first, larger is better.
 _HEADLINES = ("auc", "average_precision", "hit_rate_at_10", "ndcg_at_10")
-
-
-def _cell(value: Any) -> str:
-    if value is None:
-        return "[dim]null[/]"
-    if isinstance(value, float):
-        return f"{value:,.4g}" if abs(value) < 1 else f"{value:,.2f}"
-    if isinstance(value, int) and not isinstance(value, bool):
-        return f"{value:,}"
-    return escape(str(value))
-
-
-def _numeric(rows: list[tuple[Any, ...]], index: int) -> bool:
-    values = [row[index] for row in rows if row[index] is not None]
-    return bool(values) and all(isinstance(value, int | float) for value in values)
-
-
-def show_rows(
-    names: list[str], rows: list[tuple[Any, ...]], limit: int, console: Console, title: str = ""
-) -> None:
-    """Print rows as a table, at most `limit` of them."""
-    table = Table(title=title or None, title_justify="left", header_style="bold")
-    for index, name in enumerate(names):
-        table.add_column(
-            escape(name), justify="right" if _numeric(rows, index) else "left", overflow="fold"
-        )
-    for row in rows[:limit]:
-        table.add_row(*(_cell(value) for value in row))
-    console.print(table)
-    if len(rows) > limit:
-        console.print(f"[dim]The first {limit} rows; use --csv, or LIMIT, for more or fewer.[/]")
 
 
 def _query(con: duckdb.DuckDBPyConnection, text: str) -> tuple[list[str], list[tuple[Any, ...]]]:
@@ -95,6 +65,8 @@ def show_outcome(outcome: Outcome, run: PipelineRun, console: Console) -> None:
     places.add_row("lake", _shown(run.settings.lake_dir))
     places.add_row("log", _shown(outcome.log))
     console.print(places)
+    if outcome.failures:
+        show_failures(outcome.failures, console)
     flag = f" --config {_shown(run.config_path)}" if str(run.config.folder) != "." else ""
     if run.settings.lake is not None:
         flag = f" --lake {_shown(run.settings.lake)}"
@@ -169,16 +141,7 @@ def show_status(run: PipelineRun, console: Console) -> None:
             """,
         )
         show_rows(names, rows, 50, console, title="Last run of each stage")
-        names, rows = _query(
-            con,
-            """
-            SELECT source, count(*) AS files, sum(count_rows)::BIGINT AS rows, sum(count_loaded)::BIGINT AS loaded,
-                sum(count_duplicates)::BIGINT AS duplicates, sum(count_rejected)::BIGINT AS rejected,
-                strftime(max(loaded_at), '%Y-%m-%d %H:%M') AS "loaded (UTC)"
-            FROM raw.files GROUP BY ALL ORDER BY 1
-            """,
-        )
-        show_rows(names, rows, 50, console, title="Sources")
+        show_sources(con, run, console)
         names, rows = _query(
             con,
             """
@@ -192,27 +155,3 @@ def show_status(run: PipelineRun, console: Console) -> None:
             console.print("[green]No failed expectation on record.[/]")
     finally:
         con.close()
-
-
-def show_samples(samples: list[SourceSample], console: Console) -> None:
-    """Print what a sample of each source gives, column by column."""
-    for sample in samples:
-        table = Table(
-            title=escape(
-                f"{sample.name}: {sample.count_files} files, "
-                f"sample of {sample.count_rows} rows of {sample.file}"
-            ),
-            title_justify="left",
-            header_style="bold",
-        )
-        for name in ("column", "read from", "type"):
-            table.add_column(name, overflow="fold")
-        table.add_column("filled", justify="right")
-        for column in sample.columns:
-            cells = (column.name, column.source, column.type, f"{column.filled_rate:.0%}")
-            table.add_row(*(escape(str(cell)) for cell in cells))
-        console.print(table)
-        for (code, reason), count in sample.rejects.items():
-            console.print(
-                f"[yellow]{count} rows would be rejected[/]: {_cell(code)}: {_cell(reason)}"
-            )

@@ -6,6 +6,7 @@ file; with PostgreSQL they run side by side and a true conflict is retried. Read
 """
 
 import fcntl
+import hashlib
 import importlib.util
 import logging
 import os
@@ -75,7 +76,7 @@ def _postgres_dsn(url: str) -> str:
     )
 
 
-def _create_s3_secret(con: duckdb.DuckDBPyConnection) -> None:
+def _create_s3_secret(con: duckdb.DuckDBPyConnection, kms_key: str) -> None:
     """Hand boto3's credentials (environment, profile or role) to DuckDB for this connection."""
     import boto3
 
@@ -94,6 +95,8 @@ def _create_s3_secret(con: duckdb.DuckDBPyConnection) -> None:
         "REGION": session.region_name or "us-east-1",
     }
     endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
+    if kms_key:  # server-side encryption (SSE-KMS) of what is written
+        facts["KMS_KEY_ID"] = kms_key
     clauses = [f"{key} {_quoted(value)}" for key, value in facts.items() if value]
     if endpoint:
         parsed = urlparse(endpoint)
@@ -102,6 +105,8 @@ def _create_s3_secret(con: duckdb.DuckDBPyConnection) -> None:
             "URL_STYLE 'path'",
             f"USE_SSL {'true' if parsed.scheme == 'https' else 'false'}",
         ]
+    if bundle := os.environ.get("AWS_CA_BUNDLE"):  # boto3 finds it by itself
+        con.execute(f"SET ca_cert_file = {_quoted(bundle)}")
     con.execute(f"CREATE OR REPLACE SECRET lake_s3 (TYPE s3, {', '.join(clauses)})")
 
 
@@ -158,7 +163,7 @@ def attach_lake(con: duckdb.DuckDBPyConnection, settings: Settings, *, read_only
             )  # so that the folder can be moved, files and all
     if settings.lake_data:
         _load_extension(con, "httpfs")
-        _create_s3_secret(con)
+        _create_s3_secret(con, settings.lake_kms_key)
     if read_only:
         options.append("READ_ONLY")
     temporary = settings.lake_dir / "tmp"
@@ -170,6 +175,7 @@ def attach_lake(con: duckdb.DuckDBPyConnection, settings: Settings, *, read_only
             f"PERSONALAKE_MEMORY_LIMIT={settings.memory_limit}: not an amount of memory; write 4GB, say"
         ) from err
     con.execute("SET TimeZone = 'UTC'")
+    con.execute("SET enable_progress_bar = false")  # it would fill a log; the loader shows its own
     if settings.threads:
         con.execute(f"SET threads = {settings.threads}")
     try:
@@ -261,6 +267,43 @@ def write_lock(settings: Settings) -> Iterator[None]:
             yield
         finally:
             _lock_depth -= 1
+
+
+@contextmanager
+def source_lock(settings: Settings, source: str) -> Iterator[None]:
+    """Let one loader at a time work on a source.
+
+    With a SQLite catalog the writer lock does that already. Inserts of two loaders into one table are no conflict to DuckLake,
+    so with PostgreSQL an advisory lock of the catalog's database is held; it goes with its session, and so with the process.
+
+    Raises:
+        TransientError: another loader held it for longer than `lock_timeout_seconds`, or the catalog does not answer.
+    """
+    if not settings.is_shared_catalog:
+        yield
+        return
+    import psycopg2
+
+    key = int.from_bytes(hashlib.sha256(f"personalake {source}".encode()).digest()[:8], signed=True)
+    try:
+        con = psycopg2.connect(_postgres_dsn(settings.catalog))
+        con.autocommit = True
+        with con.cursor() as cursor:
+            cursor.execute("SET lock_timeout = %s", [f"{settings.lock_timeout_seconds}s"])
+            cursor.execute("SELECT pg_advisory_lock(%s)", [key])
+    except psycopg2.errors.LockNotAvailable as err:
+        raise TransientError(
+            f"loading {source}: another loader has worked on it for over {settings.lock_timeout_seconds} s; "
+            "let it end, then run again"
+        ) from err
+    except psycopg2.OperationalError:
+        raise TransientError(
+            f"loading {source}: the lake's catalog (PostgreSQL) cannot be reached; check that it runs"
+        ) from None
+    try:
+        yield
+    finally:
+        con.close()
 
 
 def transact(

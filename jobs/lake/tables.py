@@ -8,17 +8,22 @@ from dataclasses import dataclass
 
 import duckdb
 
+from jobs.errors import ConfigError
+
 
 @dataclass(frozen=True)
 class Table:
-    """A table of the lake: its columns in order (name -> DuckDB type), its grain and its layout."""
+    """A table of the lake: its columns in order (name -> DuckDB type), and its grain.
+
+    No table is partitioned: logs come in the order of time, so the statistics of files and row groups part them as well, and
+    writing a partition a month costs three times the time.
+    """
 
     schema: str
     name: str
     grain: str
     columns: dict[str, str]
     required: tuple[str, ...] = ()
-    partitioned_by: str = ""
 
     @property
     def full_name(self) -> str:
@@ -26,7 +31,33 @@ class Table:
         return f"{self.schema}.{self.name}"
 
 
+# Decimals: sums are the same in any order. Six places hold unit prices of a fraction of a cent.
+MONEY = "DECIMAL(18,6)"
+QUANTITY = "DECIMAL(18,3)"
+_LINE_MONEY = {
+    "price": MONEY,  # of one piece
+    "quantity": QUANTITY,
+    "discount": MONEY,  # of the line
+    "currency": "VARCHAR",
+}
+# Of the whole order, told again on each of its lines.
+_ORDER_MONEY = {"order_discount": MONEY, "order_tax": MONEY, "order_shipping": MONEY}
 _LINEAGE = {"as_of_date": "DATE", "model_version": "VARCHAR", "run_id": "VARCHAR"}
+
+
+def _raw(
+    name: str, grain: str, id_column: str, required: tuple[str, ...], columns: dict[str, str]
+) -> Table:
+    """A table of records that sources deliver: its id first, then whence it came, then what it says."""
+    return Table(
+        "raw",
+        name,
+        grain,
+        {id_column: "VARCHAR", "source": "VARCHAR"}
+        | columns
+        | {"file_id": "VARCHAR", "line_number": "BIGINT"},
+        (id_column, "source", *required, "file_id"),
+    )
 
 
 def _ml(name: str, grain: str, required: tuple[str, ...], columns: dict[str, str]) -> Table:
@@ -37,22 +68,26 @@ _DEFINITIONS = (
     Table(
         "raw",
         "files",
-        "One row per file that was loaded.",
+        "One row per version of a file and table that it gives rows to.",
         {
             "file_id": "VARCHAR",
             "source": "VARCHAR",
             "entity": "VARCHAR",
             "path": "VARCHAR",
+            "delivery": "VARCHAR",  # what a newer version replaces: the path, or a day of a rewritten export
             "size_bytes": "BIGINT",
             "etag": "VARCHAR",
             "sha256": "VARCHAR",
+            "header": "VARCHAR[]",  # of a CSV file; its rejected lines are read again by it
+            "state": "VARCHAR",  # loaded, failed (too many rejects; nothing of it is in), superseded (by a newer version)
+            "message": "VARCHAR",  # why it failed
             "count_rows": "BIGINT",
             "count_loaded": "BIGINT",
             "count_duplicates": "BIGINT",
             "count_rejected": "BIGINT",
             "loaded_at": "TIMESTAMP WITH TIME ZONE",
         },
-        ("file_id", "source", "entity", "path", "sha256", "loaded_at"),
+        ("file_id", "source", "entity", "path", "delivery", "sha256", "state", "loaded_at"),
     ),
     Table(
         "raw",
@@ -68,13 +103,12 @@ _DEFINITIONS = (
             "user_id": "VARCHAR",
             "session_id": "VARCHAR",
             "item_id": "VARCHAR",
+            "title": "VARCHAR",
             "category": "VARCHAR",
             "brand": "VARCHAR",
-            "price": "DOUBLE",
-            "quantity": "DOUBLE",
-            "discount": "DOUBLE",
-            "currency": "VARCHAR",
+            **_LINE_MONEY,
             "order_id": "VARCHAR",
+            **_ORDER_MONEY,
             "search_query": "VARCHAR",
             "url_path": "VARCHAR",
             "referrer": "VARCHAR",
@@ -91,8 +125,6 @@ _DEFINITIONS = (
             "line_number": "BIGINT",
         },
         ("event_id", "source", "event_type", "occurred_at", "received_at", "is_bot", "file_id"),
-        # A month a folder: a laptop's history stays at tens of files, and a late event touches one of them.
-        "year(occurred_at), month(occurred_at)",
     ),
     Table(
         "raw",
@@ -106,7 +138,8 @@ _DEFINITIONS = (
             "line_number": "BIGINT",
             "reason_code": "VARCHAR",
             "reason": "VARCHAR",
-            "raw_line": "VARCHAR",
+            "raw_line": "VARCHAR",  # for people: cut, and with addresses masked
+            "raw_record": "BLOB",  # the whole line, encrypted; `personalake replay` reads it
             "rejected_at": "TIMESTAMP WITH TIME ZONE",
         },
         ("source", "entity", "file_id", "reason_code", "rejected_at"),
@@ -116,28 +149,151 @@ _DEFINITIONS = (
         "items",
         "One row per item of a catalogue file.",
         {
+            "item_record_id": "VARCHAR",
             "source": "VARCHAR",
             "item_id": "VARCHAR",
             "title": "VARCHAR",
             "description": "VARCHAR",
             "category": "VARCHAR",
             "brand": "VARCHAR",
-            "price": "DOUBLE",
+            "price": MONEY,
             "currency": "VARCHAR",
             "is_in_stock": "BOOLEAN",
-            "available_from": "TIMESTAMP WITH TIME ZONE",
+            "available_from": "TIMESTAMP WITH TIME ZONE",  # the item may be sold
             "available_until": "TIMESTAMP WITH TIME ZONE",
+            "valid_from": "TIMESTAMP WITH TIME ZONE",  # this record describes the item
+            "valid_to": "TIMESTAMP WITH TIME ZONE",
             "received_at": "TIMESTAMP WITH TIME ZONE",
             "file_id": "VARCHAR",
             "line_number": "BIGINT",
         },
-        ("source", "item_id", "file_id"),
+        ("item_record_id", "source", "item_id", "file_id"),
+    ),
+    _raw(
+        "item_properties",
+        "One row per value that a property of an item took.",
+        "item_property_id",
+        ("item_id", "property", "valid_from"),
+        {
+            "item_id": "VARCHAR",
+            "property": "VARCHAR",
+            "value": "VARCHAR",
+            "valid_from": "TIMESTAMP WITH TIME ZONE",
+            "received_at": "TIMESTAMP WITH TIME ZONE",
+        },
+    ),
+    _raw(
+        "categories",
+        "One row per category of a category tree.",
+        "category_record_id",
+        ("category_id",),
+        {
+            "category_id": "VARCHAR",
+            "parent_category_id": "VARCHAR",
+            "category_name": "VARCHAR",
+            "received_at": "TIMESTAMP WITH TIME ZONE",
+        },
+    ),
+    _raw(
+        "orders",
+        "One row per line of an order, a return or a correction, as the shop or the ERP keeps it.",
+        "order_line_id",
+        ("order_id", "ordered_at", "line_type"),
+        {
+            "order_id": "VARCHAR",
+            "line_type": "VARCHAR",  # sale; return (its quantity is above 0); adjustment (no goods)
+            "ordered_at": "TIMESTAMP WITH TIME ZONE",
+            "received_at": "TIMESTAMP WITH TIME ZONE",
+            "user_id": "VARCHAR",
+            "item_id": "VARCHAR",
+            "title": "VARCHAR",
+            "category": "VARCHAR",
+            "brand": "VARCHAR",
+            **_LINE_MONEY,
+            "amount": MONEY,  # of the line, where the source gives that instead of a price
+            **_ORDER_MONEY,
+            "status": "VARCHAR",
+            "is_test": "BOOLEAN",
+            "channel": "VARCHAR",
+            "campaign": "VARCHAR",
+            "country": "VARCHAR",
+            "region": "VARCHAR",
+            "properties": "JSON",
+        },
+    ),
+    _raw(
+        "messages",
+        "One row per thing that happened to an e-mail, push or text message.",
+        "message_event_id",
+        ("message_type", "occurred_at"),
+        {
+            "message_type": "VARCHAR",
+            "medium": "VARCHAR",
+            "occurred_at": "TIMESTAMP WITH TIME ZONE",
+            "received_at": "TIMESTAMP WITH TIME ZONE",
+            "user_id": "VARCHAR",
+            "anonymous_id": "VARCHAR",
+            "message_id": "VARCHAR",
+            "campaign": "VARCHAR",
+            "item_id": "VARCHAR",
+            "url_path": "VARCHAR",
+            "device": "VARCHAR",
+            "properties": "JSON",
+        },
+    ),
+    _raw(
+        "exposures",
+        "One row per time that somebody was shown a variant of an experiment.",
+        "exposure_id",
+        ("experiment_id", "variant_id", "occurred_at"),
+        {
+            "experiment_id": "VARCHAR",
+            "variant_id": "VARCHAR",
+            "occurred_at": "TIMESTAMP WITH TIME ZONE",
+            "received_at": "TIMESTAMP WITH TIME ZONE",
+            "user_id": "VARCHAR",
+            "anonymous_id": "VARCHAR",
+            "properties": "JSON",
+        },
+    ),
+    _raw(
+        "feedback",
+        "One row per reaction to a recommended item.",
+        "feedback_id",
+        ("feedback_type", "occurred_at", "item_id"),
+        {
+            "feedback_type": "VARCHAR",
+            "occurred_at": "TIMESTAMP WITH TIME ZONE",
+            "received_at": "TIMESTAMP WITH TIME ZONE",
+            "user_id": "VARCHAR",
+            "anonymous_id": "VARCHAR",
+            "item_id": "VARCHAR",
+            "rank": "INTEGER",
+            "placement": "VARCHAR",
+            "medium": "VARCHAR",
+            "reason_code": "VARCHAR",
+            "model_version": "VARCHAR",
+            "properties": "JSON",
+        },
+    ),
+    _raw(
+        "exchange_rates",
+        "One row per currency and day from which its rate holds.",
+        "exchange_rate_id",
+        ("currency", "valid_from", "rate"),
+        {
+            "currency": "VARCHAR",
+            "valid_from": "TIMESTAMP WITH TIME ZONE",
+            "rate": "DECIMAL(18,8)",  # units of the reporting currency for one unit of `currency`
+            "received_at": "TIMESTAMP WITH TIME ZONE",
+        },
     ),
     Table(
         "raw",
         "profiles",
         "One row per customer of a CRM file.",
         {
+            "profile_record_id": "VARCHAR",
             "source": "VARCHAR",
             "user_id": "VARCHAR",
             "country": "VARCHAR",
@@ -151,15 +307,17 @@ _DEFINITIONS = (
             "file_id": "VARCHAR",
             "line_number": "BIGINT",
         },
-        ("source", "user_id", "file_id"),
+        ("profile_record_id", "source", "user_id", "file_id"),
     ),
     Table(
         "raw",
         "consents",
         "One row per consent decision.",
         {
+            "consent_id": "VARCHAR",
             "source": "VARCHAR",
             "user_id": "VARCHAR",
+            "anonymous_id": "VARCHAR",
             "purpose": "VARCHAR",
             "state": "VARCHAR",
             "evidence": "VARCHAR",
@@ -168,7 +326,7 @@ _DEFINITIONS = (
             "file_id": "VARCHAR",
             "line_number": "BIGINT",
         },
-        ("source", "user_id", "purpose", "state", "recorded_at", "file_id"),
+        ("consent_id", "source", "purpose", "state", "recorded_at", "file_id"),
     ),
     _ml(
         "clusters",
@@ -328,6 +486,21 @@ _DEFINITIONS = (
     ),
     Table(
         "ops",
+        "changed_days",
+        "One row per batch, table and day whose rows the batch changed.",
+        {
+            "source": "VARCHAR",
+            "entity": "VARCHAR",
+            "day": "DATE",
+            "count_added": "BIGINT",
+            "count_withdrawn": "BIGINT",
+            "is_late": "BOOLEAN",  # days after it had been loaded before: what was computed from it is out of date
+            "changed_at": "TIMESTAMP WITH TIME ZONE",
+        },
+        ("source", "entity", "day", "is_late", "changed_at"),
+    ),
+    Table(
+        "ops",
         "quality_results",
         "One row per expectation per gate run.",
         {
@@ -363,24 +536,28 @@ TABLES: dict[str, Table] = {table.full_name: table for table in _DEFINITIONS}
 
 
 def create_tables(con: duckdb.DuckDBPyConnection) -> None:
-    """Make every schema and table that Python writes, where it is missing. Run it inside a transaction."""
-    existing = {
-        f"{schema}.{name}"
-        for schema, name in con.execute(
-            "SELECT schema_name, table_name FROM duckdb_tables() WHERE database_name = 'lake'"
-        ).fetchall()
-    }
+    """Make every schema and table that Python writes, where it is missing. Run it inside a transaction.
+
+    Raises:
+        ConfigError: the lake has a table of an earlier version of this program.
+    """
+    existing: dict[str, set[str]] = {}
+    for schema, name, column in con.execute(
+        "SELECT schema_name, table_name, column_name FROM duckdb_columns() WHERE database_name = 'lake'"
+    ).fetchall():
+        existing.setdefault(f"{schema}.{name}", set()).add(column)
     for schema in sorted({table.schema for table in TABLES.values()}):
         con.execute(f"CREATE SCHEMA IF NOT EXISTS lake.{schema}")
     for table in TABLES.values():
         if table.full_name in existing:
+            if lacking := set(table.columns) - existing[table.full_name]:
+                raise ConfigError(
+                    f"the lake's table {table.full_name} has no column {', '.join(sorted(lacking))}: an earlier "
+                    "version made this lake; move its folder away and load the logs again"
+                )
             continue
         columns = ", ".join(
             f'"{name}" {type_}{" NOT NULL" if name in table.required else ""}'
             for name, type_ in table.columns.items()
         )
         con.execute(f"CREATE TABLE lake.{table.full_name} ({columns})")
-        if table.partitioned_by:
-            con.execute(
-                f"ALTER TABLE lake.{table.full_name} SET PARTITIONED BY ({table.partitioned_by})"
-            )

@@ -10,13 +10,22 @@ from typing import Any
 from jobs.pipeline import operations
 from jobs.pipeline.dbt import plan_dbt, record_dbt
 from jobs.pipeline.record import FEATURES, MARTS
-from jobs.pipeline.run import PipelineRun, find_segments_dir, open_run, parse_instant, resolve_as_of
+from jobs.pipeline.run import (
+    PipelineRun,
+    find_segments_dir,
+    open_run,
+    parse_day,
+    parse_instant,
+    resolve_as_of,
+)
 from jobs.pipeline.training import JOBS, SCORING, TRAINING, run_job
 
 # Every task of the DAGs that calls a job, by its name.
 STAGES: dict[str, Callable[[PipelineRun], Any]] = {
     "resolve_as_of": resolve_as_of,
-    "extract_logs": operations.extract_logs,
+    "list_sources": operations.list_sources,
+    "load_source": operations.load_source,
+    "record_extraction": operations.record_extraction,
     "check_raw": operations.check_raw,
     "plan_features": partial(plan_dbt, stage=FEATURES),
     "record_features": partial(record_dbt, stage=FEATURES),
@@ -37,6 +46,7 @@ __all__ = [
     "PipelineRun",
     "find_segments_dir",
     "open_run",
+    "parse_day",
     "parse_instant",
     "resolve_as_of",
 ]

@@ -3,9 +3,11 @@
 import json
 import logging
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from jobs.errors import ConfigError
 from jobs.lake.tables import TABLES
 from jobs.pipeline.record import EXTRACT, MARTS, find_upstream, is_done, record
 from jobs.pipeline.run import PipelineRun, resolve_as_of
@@ -19,11 +21,32 @@ ML_TABLES = tuple(name for name, table in TABLES.items() if table.schema == "ml"
 EXPORT_TABLES = ("exports.segments", "exports.recommendations")
 
 
-def extract_logs(run: PipelineRun) -> PipelineRun:
-    """Load what is new at the sources, and fix the run's point in time."""
-    from jobs.sources.extraction import describe_extraction, extract, record_extraction
+def list_sources(run: PipelineRun) -> list[str]:
+    """The names of the sources that the run loads, urgent ones first.
+
+    Raises:
+        ConfigError: there is no source of a name that was asked for.
+    """
+    sources = sorted(run.config.sources, key=lambda source: source.priority != "urgent")
+    names = [source.name for source in sources]
+    if unknown := sorted(set(run.sources or ()) - set(names)):
+        raise ConfigError(
+            f"{run.config_path} has no source {', '.join(unknown)}; it has {', '.join(names)}"
+        )
+    return [
+        source.name
+        for source in sources
+        if (run.sources is None or source.name in run.sources)
+        and (run.lane == "all" or source.priority == "urgent")
+    ]
+
+
+def load_source(run: PipelineRun) -> dict[str, Any]:
+    """Load what is new at the run's sources (one, when a DAG calls); tells what that did, in counts."""
+    from jobs.sources.extraction import describe_extraction, extract
 
     started = time.perf_counter()
+    # A source that fails raises, so there is nothing to tell of failures.
     result = extract(
         run.settings,
         run.config,
@@ -32,10 +55,31 @@ def extract_logs(run: PipelineRun) -> PipelineRun:
         on_progress=lambda done, total, name: logger.info(
             "file %d of %d: %s", done + 1, total, name
         ),
+        sources=run.sources,
+        since=run.since,
+        until=run.until,
     )
     logger.info("%s", describe_extraction(result))
+    counts = {name: value for name, value in asdict(result).items() if name != "failures"}
+    return {**counts, "seconds": round(time.perf_counter() - started, 3)}
+
+
+def record_extraction(run: PipelineRun) -> PipelineRun:
+    """Write down what the run's sources loaded, and fix the run's point in time.
+
+    The seconds on record are those of all sources together, whether or not they were loaded side by side.
+    """
+    from jobs.sources.extraction import ExtractResult, describe_extraction, record_extraction
+    from jobs.sources.writing import BatchCounts
+
     run = resolve_as_of(run)
-    record_extraction(run.settings, result, run.request(""), time.perf_counter() - started)
+    result, seconds = ExtractResult(), 0.0
+    for told in run.extraction:
+        counts = dict(told)
+        seconds += counts.pop("seconds")
+        result.add(BatchCounts(**counts))
+    logger.info("%d sources: %s", len(run.extraction), describe_extraction(result))
+    record_extraction(run.settings, result, run.request(""), seconds)
     return run
 
 

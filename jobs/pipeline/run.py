@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from jobs.errors import ConfigError, InputDataError
 from jobs.lake import connect
@@ -23,12 +23,19 @@ class PipelineRun:
     as_of: datetime | None = None
     force: bool = False
     allow_shrink: bool = False
+    # Of an extraction: which sources (None for all of the lane), and the days of a backfill.
+    lane: Literal["all", "urgent"] = "all"
+    sources: tuple[str, ...] | None = None
+    since: date | None = None
+    until: date | None = None
+    # What the sources' tasks counted, of the extraction that is to be recorded.
+    extraction: tuple[dict[str, Any], ...] = ()
     plan: dict[str, Any] | None = None  # of the dbt stage that is to be recorded
     # Of a task that ran outside this process (dbt), by its caller's clock.
     elapsed_seconds: float = 0.0
 
     def to_payload(self) -> dict[str, Any]:
-        """A dict of plain values that `open_run` reads back."""
+        """A dict of plain values that `open_run` reads back; what concerns the extraction alone is not in it."""
         return {
             "config": str(self.config_path),
             "as_of": self.as_of.isoformat() if self.as_of else None,
@@ -67,15 +74,30 @@ def parse_instant(text: str) -> datetime:
     return instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant.astimezone(UTC)
 
 
+def parse_day(name: str, text: str | None) -> date | None:
+    """Read a date; None where there is none.
+
+    Raises:
+        ConfigError: it is no date.
+    """
+    if not text:
+        return None
+    try:
+        return date.fromisoformat(text)
+    except ValueError as err:
+        raise ConfigError(f"{name} {text!r} is no date; write 2026-07-01") from err
+
+
 def open_run(payload: dict[str, Any], *, now: datetime) -> PipelineRun:
     """Load the settings and the configuration that a payload names.
 
     Args:
-        payload: `config`, `as_of`, `started_at`, `force`, `allow_shrink`, each optional.
+        payload: `config`, `as_of`, `started_at`, `force`, `allow_shrink`, and for an extraction `lane`, `sources`, `since`,
+            `until` and `extraction`; each optional.
         now: the caller's clock, for `started_at` where the payload has none.
 
     Raises:
-        ConfigError: the environment, the configuration or `as_of` is wrong.
+        ConfigError: the environment, the configuration, `as_of`, `since` or `until` is wrong.
     """
     settings = load_settings()
     config_path = Path(payload.get("config") or settings.config)
@@ -94,6 +116,11 @@ def open_run(payload: dict[str, Any], *, now: datetime) -> PipelineRun:
         as_of=parse_instant(payload["as_of"]) if payload.get("as_of") else None,
         force=bool(payload.get("force")),
         allow_shrink=bool(payload.get("allow_shrink")),
+        lane=payload.get("lane") or "all",
+        sources=tuple(payload["sources"]) if payload.get("sources") else None,
+        since=parse_day("since", payload.get("since")),
+        until=parse_day("until", payload.get("until")),
+        extraction=tuple(payload.get("extraction") or ()),
         plan=payload.get("plan"),
         elapsed_seconds=float(payload.get("elapsed_seconds") or 0.0),
     )

@@ -1,46 +1,73 @@
-"""Load files into `raw`: each file once, each event once, every other line into `raw.rejects`.
+"""Load files and tables into `raw`: each delivery once, each record once, every other line into `raw.rejects`.
 
-Reads: the sources of a run configuration. Writes: `raw.files` (the manifest), `raw.<entity>`, `raw.rejects`, `ops.runs`.
-A batch of files is loaded in one transaction together with its manifest rows, so a crash leaves each file either loaded or
-not begun; a rerun loads what is missing and changes nothing else.
+Reads: the sources of a run configuration. Writes: `raw.files` (the manifest), `raw.<entity>`, `raw.rejects`,
+`ops.changed_days`, `ops.runs`. A batch is loaded in one transaction together with its manifest rows, so a crash leaves each
+delivery either loaded or not begun; a rerun loads what is missing and changes nothing else.
 """
 
 import json
 import logging
+import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from pathlib import Path
 
 import duckdb
 
-from jobs.errors import ConfigError, InputDataError
-from jobs.lake import TABLES, connect, create_tables, transact
+from jobs.errors import ConfigError, InputDataError, PersonalakeError, TransientError
+from jobs.lake import connect, create_tables, source_lock, transact
 from jobs.run_config import RunConfig
 from jobs.settings import Settings
-from jobs.sources.plan import PlannedSource, check_header, check_sources, plan_sources, read_header
-from jobs.sources.statement import build_read, build_select
+from jobs.sources.manifest import (
+    WATERMARK,
+    Delivery,
+    Manifest,
+    find_deliveries,
+    find_pending,
+    make_batches,
+    make_file_id,
+    read_manifest,
+)
+from jobs.sources.plan import (
+    PlannedSource,
+    check_header,
+    check_sources,
+    order_sources,
+    plan_sources,
+    read_header,
+)
+from jobs.sources.quarantine import load_key
+from jobs.sources.staging import OpenFile, stage
+from jobs.sources.statement import Limits
+from jobs.sources.writing import BatchCounts, record_failure, withdraw, write_batch
 from jobs.stages import StageRequest, digest_of, find_latest_run, record_run
-from jobs.storage import StoredFile, local_copy
+from jobs.storage import StoredFile, open_binary
+from jobs.storage.postgres import TablePull, pull_table
 
 logger = logging.getLogger(__name__)
 
 STAGE = "extract_logs"
-# What one transaction loads: small enough to redo, large enough to be quick.
-BATCH_BYTES = 512 * 1024 * 1024
-# An e-mail address in a line that could not be read must not reach the lake in clear.
-_EMAIL = r"[^\s\"'<>,;:=]+@[^\s\"'<>,;:=]+"
-_RAW_LINE_LENGTH = 4000
+# Under so many rows a share of rejects says too little to stop a source.
+MIN_ROWS_FOR_RATE = 100
 
 Progress = Callable[[int, int, str], None]
 
 
+class RejectRateError(InputDataError):
+    """More of a batch was rejected than its source allows; nothing of the batch is in."""
+
+    def __init__(self, message: str, counts: BatchCounts) -> None:
+        super().__init__(message)
+        self.counts = counts
+
+
 @dataclass
 class ExtractResult:
-    """What an extraction did, in rows and files."""
+    """What an extraction did, in rows and files; `failures` holds a message for each source that failed."""
 
     files_loaded: int = 0
     files_known: int = 0
@@ -48,7 +75,21 @@ class ExtractResult:
     loaded: int = 0
     duplicates: int = 0
     rejected: int = 0
+    withdrawn: int = 0
     reasons: dict[str, int] = field(default_factory=dict)
+    failures: dict[str, str] = field(default_factory=dict)
+
+    def add(self, counts: BatchCounts) -> None:
+        """Add what a batch did."""
+        self.files_loaded += counts.files_loaded
+        self.files_known += counts.files_known
+        self.rows += counts.rows
+        self.loaded += counts.loaded
+        self.duplicates += counts.duplicates
+        self.rejected += counts.rejected
+        self.withdrawn += counts.withdrawn
+        for reason, count in counts.reasons.items():
+            self.reasons[reason] = self.reasons.get(reason, 0) + count
 
     def count_rows(self) -> dict[str, int]:
         """The counts by name, for `ops.runs`."""
@@ -56,34 +97,8 @@ class ExtractResult:
             "loaded": self.loaded,
             "duplicates": self.duplicates,
             "rejected": self.rejected,
+            "withdrawn": self.withdrawn,
         }
-
-
-@dataclass(frozen=True)
-class _Pending:
-    source: PlannedSource
-    file: StoredFile
-
-    @property
-    def file_id(self) -> str:
-        """Names this version of the file; the same bytes at the same place have the same id."""
-        return digest_of(
-            self.source.config.name, self.file.path, self.file.size_bytes, self.file.etag
-        )
-
-
-def _batches(pending: list[_Pending]) -> Iterator[list[_Pending]]:
-    batch: list[_Pending] = []
-    size = 0
-    for item in pending:
-        changes_source = bool(batch) and item.source is not batch[-1].source
-        if batch and (changes_source or size + item.file.size_bytes > BATCH_BYTES):
-            yield batch
-            batch, size = [], 0
-        batch.append(item)
-        size += item.file.size_bytes
-    if batch:
-        yield batch
 
 
 def extract(
@@ -93,8 +108,11 @@ def extract(
     *,
     started_at: datetime,
     on_progress: Progress | None = None,
+    sources: tuple[str, ...] | None = None,
+    since: date | None = None,
+    until: date | None = None,
 ) -> ExtractResult:
-    """Load what is new at the sources.
+    """Load what is new at the sources; a source that fails leaves the others running.
 
     Args:
         settings: where the lake is.
@@ -102,55 +120,319 @@ def extract(
         config_path: where it was read from; relative paths mean places beside it, or in the project.
         started_at: the run's time, recorded as `loaded_at`.
         on_progress: called with files done, files to do and the file's name.
+        sources: only these; None for all.
+        since: a backfill's first day: only files whose path names a day from this one on, or none.
+        until: the day after a backfill's last.
 
     Raises:
-        ConfigError: a mapping does not fit its files.
-        InputDataError: no file, an unreadable file, a missing bucket.
+        ConfigError: a mapping does not fit its files; nothing is written then.
+        InputDataError: no file, an unreadable file, a missing bucket, too many rejects, at one of the sources; the others
+            are loaded.
+        TransientError: the same for a fault that may pass.
     """
-    sources = plan_sources(config, config_path)
-    check_sources(sources)
-    transact(settings, create_tables, message="create tables")
-    con = connect(settings)
-    try:
-        _check_owner(con, settings, config)
-        known = {row[0] for row in con.execute("SELECT file_id FROM lake.raw.files").fetchall()}
-    finally:
-        con.close()
-    every = [_Pending(source, file) for source in sources for file in source.files]
-    pending = [item for item in every if item.file_id not in known]
-    result = ExtractResult(files_known=len(every) - len(pending))
+    result = ExtractResult()
+    faults: list[PersonalakeError] = []
+
+    def note(name: str, fault: PersonalakeError) -> None:
+        logger.warning("source %s failed: %s", name, fault)
+        result.failures[name] = str(fault)
+        faults.append(fault)
+
+    planned: list[PlannedSource] = []
+    for name in order_sources(config, sources):
+        try:
+            found = plan_sources(config, config_path, names=(name,), since=since, until=until)
+            check_sources(found)
+            planned += found
+        except (InputDataError, TransientError) as err:
+            note(name, err)
+    if not planned:
+        raise _join(faults)
+    prepare = partial(_prepare, settings=settings, config=config, sources=planned)
+    manifests = transact(settings, prepare, message="create tables")
+    for source in planned:
+        manifest = manifests[source.config.name]
+        try:
+            _load_source(settings, source, manifest, started_at, result, on_progress, since, until)
+        except (InputDataError, TransientError) as err:
+            note(source.config.name, err)
+    if faults:
+        raise _join(faults)
+    return result
+
+
+def _join(faults: list[PersonalakeError]) -> PersonalakeError:
+    """One error for the faults of several sources; worth a retry if one of them is."""
+    if len(faults) == 1:
+        return faults[0]
+    is_passing = any(isinstance(fault, TransientError) for fault in faults)
+    kind = TransientError if is_passing else InputDataError
+    return kind("; ".join(map(str, faults)))
+
+
+def _prepare(
+    con: duckdb.DuckDBPyConnection,
+    settings: Settings,
+    config: RunConfig,
+    sources: list[PlannedSource],
+) -> dict[str, Manifest]:
+    """Make the tables where they are missing, and read what has been loaded."""
+    create_tables(con)
+    _check_owner(con, settings, config)
+    return {source.config.name: read_manifest(con, source.config.name) for source in sources}
+
+
+def _load_source(
+    settings: Settings,
+    source: PlannedSource,
+    manifest: Manifest,
+    started_at: datetime,
+    result: ExtractResult,
+    on_progress: Progress | None,
+    since: date | None,
+    until: date | None,
+) -> None:
+    name = source.config.name
+    if source.config.is_database:
+        with source_lock(settings, name):
+            _load_table(settings, source, manifest, started_at, result, since, until)
+        return
+    pending = find_pending(source, manifest)
+    count_pending = sum(len(delivery.files) for delivery in pending)
+    result.files_known += len(source.files) - count_pending
     done = 0
-    for batch in _batches(pending):
+    for batch in make_batches(pending):
         started = time.perf_counter()
 
+        def show(index: int, path: str, done: int = done) -> None:
+            if on_progress:
+                on_progress(done + index, count_pending, Path(path).name)
+
+        with source_lock(settings, name):
+            counts = _load_batch(settings, source, batch, started_at, show)
+        done += sum(len(delivery.files) for delivery in batch)
+        result.add(counts)
+        _log(name, counts, started)
+
+
+def _log(name: str, counts: BatchCounts, started: float) -> None:
+    logger.info(
+        "loaded %s: %d files, %d rows, %d duplicates, %d rejects in %.1f s",
+        name,
+        counts.files_loaded,
+        counts.loaded,
+        counts.duplicates,
+        counts.rejected,
+        time.perf_counter() - started,
+    )
+
+
+def _load_batch(
+    settings: Settings,
+    source: PlannedSource,
+    batch: list[Delivery],
+    started_at: datetime,
+    show: Callable[[int, str], None],
+) -> BatchCounts:
+    """Load deliveries in one transaction; of a batch with too many rejects only the manifest tells."""
+    name = source.config.name
+    load = partial(
+        _load_files, settings=settings, source=source, batch=batch, started_at=started_at, show=show
+    )
+    try:
+        return transact(settings, load, message=f"{STAGE}: {name}, {len(batch)} deliveries")
+    except RejectRateError as err:
+        fail = partial(record_failure, source=name, counts=err.counts, message=str(err))
+        transact(settings, fail, message=f"{STAGE}: {name} failed")
+        raise
+
+
+def _load_files(
+    con: duckdb.DuckDBPyConnection,
+    settings: Settings,
+    source: PlannedSource,
+    batch: list[Delivery],
+    started_at: datetime,
+    show: Callable[[int, str], None],
+) -> BatchCounts:
+    name = source.config.name
+    # Read again inside the transaction: another loader may have been here since the batch was made.
+    manifest = read_manifest(con, name)
+    counts = BatchCounts()
+    files: list[OpenFile] = []
+    replaced: set[str] = set()
+    index = 0
+    with ExitStack() as copies:
+        for delivery in batch:
+            opened = []
+            for stored in delivery.files:
+                show(index, stored.path)
+                index += 1
+                opened.append((stored, copies.enter_context(source.open(stored))))
+            is_new = {
+                stored.path: manifest.newest.get(stored.path) != copy.sha256
+                and not (stored.path not in manifest.newest and copy.sha256 in manifest.contents)
+                for stored, copy in opened
+            }
+            layout = source.layout_of(delivery.files[0].path)
+            replaces = layout.when_rewritten == "replace"
+            if not any(is_new.values()):  # renamed, or touched: nothing new
+                counts.files_known += len(opened)
+                continue
+            if replaces:
+                replaced |= manifest.units.get(delivery.unit, set())
+            for stored, copy in opened:
+                if not is_new[stored.path] and not (replaces and stored.path in manifest.newest):
+                    counts.files_known += 1
+                    continue
+                manifest.newest[stored.path] = copy.sha256
+                manifest.contents.add(copy.sha256)
+                layout = source.layout_of(stored.path)
+                header: list[str] = []
+                if stored.size_bytes:
+                    header = read_header(layout, copy.path, stored.path)
+                    check_header(source, layout, header, stored.path)
+                files.append(
+                    OpenFile(
+                        number=len(files),
+                        file_id=make_file_id(name, stored),
+                        stored=stored,
+                        delivery=delivery.unit,
+                        path=copy.path,
+                        sha256=copy.sha256,
+                        layout=layout,
+                        header=tuple(header),
+                        removed=copy.removed,
+                    )
+                )
+        if files:
+            _load_open_files(con, settings, source, files, replaced, started_at, counts)
+    return counts
+
+
+def _load_open_files(
+    con: duckdb.DuckDBPyConnection,
+    settings: Settings,
+    source: PlannedSource,
+    files: list[OpenFile],
+    replaced: set[str],
+    started_at: datetime,
+    counts: BatchCounts,
+) -> None:
+    """Stage, judge and write files that are open."""
+    name = source.config.name
+    limits = make_limits(source, started_at)
+    counts.files_loaded = len(files)
+    staged = stage(con, name, files, limits)
+    withdrawn = withdraw(con, name, replaced) if replaced else {}
+    write_batch(con, name, staged, load_key(settings), started_at, withdrawn, counts)
+    main = next(item for item in staged if item.is_main)
+    rows, rejected = counts.of_entity[main.entity.name]
+    if rows >= MIN_ROWS_FOR_RATE and rejected > source.config.max_reject_rate * rows:
+        reasons = ", ".join(f"{code} {count}" for code, count in sorted(counts.reasons.items()))
+        counts.keep_failed(con)
+        raise RejectRateError(
+            f"source {name}: {rejected} of {rows} rows were rejected ({reasons}), more than max_reject_rate "
+            f"{source.config.max_reject_rate:g}; nothing of these {len(files)} files was loaded; mend the "
+            "mapping (`personalake validate`, `personalake rejects`), then run again",
+            counts,
+        )
+
+
+def make_limits(source: PlannedSource, started_at: datetime) -> Limits:
+    """What the source says of its records, and the run's time."""
+    starts_at = source.config.starts_at
+    if isinstance(starts_at, date) and not isinstance(starts_at, datetime):
+        starts_at = datetime(starts_at.year, starts_at.month, starts_at.day, tzinfo=UTC)
+    if isinstance(starts_at, datetime) and starts_at.tzinfo is None:
+        starts_at = starts_at.replace(tzinfo=UTC)
+    return Limits(
+        currency=source.config.currency,
+        earliest=starts_at,
+        # A clock may run ahead a little; a day more than that is no time at which something has happened.
+        latest=started_at + timedelta(days=1),
+        loaded_at=started_at,
+    )
+
+
+def _load_table(
+    settings: Settings,
+    source: PlannedSource,
+    manifest: Manifest,
+    started_at: datetime,
+    result: ExtractResult,
+    since: date | None,
+    until: date | None,
+) -> None:
+    """Load what a database's table has beyond the watermark; without one, the table as it is now replaces the former."""
+    config = source.config
+    [place] = source.files
+    started = time.perf_counter()
+    is_backfill = since is not None or until is not None
+    with tempfile.TemporaryDirectory(prefix="personalake-") as folder:
+        target = Path(folder) / "rows.parquet"
+        pull: TablePull = pull_table(
+            source.url,
+            table=config.table,
+            query=config.query,
+            watermark=config.watermark,
+            # Of two loaders that read from one watermark the second one's rows are known.
+            after=None if is_backfill else manifest.watermark,
+            overlap_seconds=config.overlap_seconds,
+            since=since.isoformat() if since else None,
+            until=until.isoformat() if until else None,
+            target=target,
+        )
+        if not pull.count_rows:
+            return
+        has_reached = pull.high is not None and not is_backfill
+        reached = f"{WATERMARK}{pull.high}" if has_reached else f"rows {pull.count_rows}"
+        stored = StoredFile(place.path, target.stat().st_size, reached)
         load = partial(
-            _load_batch,
-            batch=batch,
+            _load_pull,
+            settings=settings,
+            source=source,
+            stored=stored,
+            target=target,
             started_at=started_at,
-            on_progress=on_progress,
-            done=done,
-            total=len(pending),
         )
-        part = transact(settings, load, message=f"{STAGE}: {len(batch)} files")
-        done += len(batch)
-        result.files_loaded += part.files_loaded
-        result.files_known += part.files_known
-        result.rows += part.rows
-        result.loaded += part.loaded
-        result.duplicates += part.duplicates
-        result.rejected += part.rejected
-        for reason, count in part.reasons.items():
-            result.reasons[reason] = result.reasons.get(reason, 0) + count
-        logger.info(
-            "loaded %s: %d files, %d rows, %d duplicates, %d rejects in %.1f s",
-            batch[0].source.config.name,
-            part.files_loaded,
-            part.loaded,
-            part.duplicates,
-            part.rejected,
-            time.perf_counter() - started,
+        counts = transact(settings, load, message=f"{STAGE}: {config.name}")
+    result.add(counts)
+    _log(config.name, counts, started)
+
+
+def _load_pull(
+    con: duckdb.DuckDBPyConnection,
+    settings: Settings,
+    source: PlannedSource,
+    stored: StoredFile,
+    target: Path,
+    started_at: datetime,
+) -> BatchCounts:
+    counts = BatchCounts()
+    name = source.config.name
+    manifest = read_manifest(con, name)
+    layout = source.layout_of(stored.path)
+    with open_binary(StoredFile(str(target), stored.size_bytes, "")) as copy:
+        if copy.sha256 in manifest.contents:
+            counts.files_known = 1
+            return counts
+        # Each pull is a delivery of its own; a table without a watermark is told whole, and its newest telling counts.
+        is_whole = source.config.watermark is None
+        delivery = stored.path if is_whole else f"{stored.path} {stored.etag} {copy.sha256[:8]}"
+        replaced = manifest.units.get(delivery, set()) if is_whole else set()
+        file = OpenFile(
+            number=0,
+            file_id=digest_of(name, stored.path, copy.sha256),
+            stored=stored,
+            delivery=delivery,
+            path=copy.path,
+            sha256=copy.sha256,
+            layout=layout,
+            header=tuple(read_header(layout, copy.path, stored.path)),
         )
-    return result
+        _load_open_files(con, settings, source, [file], replaced, started_at, counts)
+    return counts
 
 
 def _check_owner(con: duckdb.DuckDBPyConnection, settings: Settings, config: RunConfig) -> None:
@@ -175,7 +457,7 @@ def record_extraction(
     con = connect(settings)
     try:
         rows = con.execute(
-            "SELECT source, entity, sha256, count_loaded FROM lake.raw.files ORDER BY ALL"
+            "SELECT source, entity, sha256, count_loaded FROM lake.raw.files WHERE state = 'loaded' ORDER BY ALL"
         ).fetchall()
         config_digest = digest_of(rows)
         run_id = digest_of(STAGE, config_digest)
@@ -200,255 +482,6 @@ def record_extraction(
     return run_id
 
 
-def _load_batch(
-    con: duckdb.DuckDBPyConnection,
-    batch: list[_Pending],
-    started_at: datetime,
-    on_progress: Progress | None,
-    done: int,
-    total: int,
-) -> ExtractResult:
-    source = batch[0].source
-    entity = source.mapping.entity
-    columns = {
-        name: type_ for name, type_ in TABLES[f"raw.{entity}"].columns.items() if name != "source"
-    }
-    definition = ", ".join(f'"{name}" {type_}' for name, type_ in columns.items())
-    con.execute(
-        f"CREATE OR REPLACE TEMP TABLE staged (file_number INTEGER, {definition}, "
-        "reason_code VARCHAR, reason VARCHAR, raw_line VARCHAR)"
-    )
-    con.execute(
-        "CREATE OR REPLACE TEMP TABLE staged_files (file_number INTEGER, file_id VARCHAR, path VARCHAR, "
-        "size_bytes BIGINT, etag VARCHAR, sha256 VARCHAR, local_path VARCHAR)"
-    )
-    versions = con.execute(
-        "SELECT path, sha256 FROM lake.raw.files WHERE source = ? ORDER BY rowid",
-        [source.config.name],
-    ).fetchall()
-    newest = dict(versions)
-    contents = {sha256 for _, sha256 in versions}
-    result = ExtractResult()
-    by_header: dict[tuple[str, ...], list[str]] = {}
-    with ExitStack() as copies:
-        for number, item in enumerate(batch):
-            if on_progress:
-                on_progress(done + number, total, Path(item.file.path).name)
-            path, sha256 = copies.enter_context(local_copy(item.file))
-            is_copy = item.file.path not in newest and sha256 in contents
-            if is_copy or newest.get(item.file.path) == sha256:  # renamed, or touched: nothing new
-                result.files_known += 1
-                continue
-            newest[item.file.path] = sha256
-            contents.add(sha256)
-            if item.file.size_bytes:
-                header = read_header(source.mapping, path, item.file.path)
-                check_header(source, header, item.file.path)
-                by_header.setdefault(tuple(header), []).append(str(path))
-            facts = (item.file_id, item.file.path, item.file.size_bytes, item.file.etag, sha256)
-            con.execute(
-                "INSERT INTO staged_files VALUES (?, ?, ?, ?, ?, ?, ?)", [number, *facts, str(path)]
-            )
-            result.files_loaded += 1
-        for names, paths in by_header.items():
-            _stage_files(con, source, list(names), paths, started_at)
-    _write_batch(con, source, columns, started_at, result)
-    return result
-
-
-def _stage_files(
-    con: duckdb.DuckDBPyConnection,
-    source: PlannedSource,
-    header: list[str],
-    paths: list[str],
-    started_at: datetime,
-) -> None:
-    """Read files of one header into `staged`: good rows and rejects, with their line numbers."""
-    mapping = source.mapping
-    con.execute("DROP TABLE IF EXISTS reject_errors")
-    con.execute("DROP TABLE IF EXISTS reject_scans")
-    # A clock may run ahead a little; a day more than that is no time at which something has happened.
-    latest = started_at + timedelta(days=1)
-    statement = build_select(mapping, source.config.name, header, "lines", latest=latest)
-    with _hiding_values(source, paths):
-        # Two steps: lines are numbered in order, by one thread; what they say is worked out by all.
-        con.execute(f"CREATE OR REPLACE TEMP TABLE lines AS {build_read(mapping, header, paths)}")
-        con.execute(
-            f"""
-            INSERT INTO staged BY NAME
-            WITH starts AS (SELECT local_path, min(row_number) - 1 AS before FROM lines GROUP BY ALL),
-            judged AS ({statement.text})
-            SELECT judged.* EXCLUDE (local_path, row_number), file_number, file_id,
-                row_number - before + {1 if mapping.file_type == "csv" else 0} AS line_number
-            FROM judged JOIN starts USING (local_path) JOIN staged_files USING (local_path)
-            """,
-            statement.values,
-        )
-    _place_refused(con)
-
-
-@contextmanager
-def _hiding_values(source: PlannedSource, paths: list[str]) -> Iterator[None]:
-    """Tell only the kind of a fault: DuckDB's own text may quote a line, which may hold personal data."""
-    try:
-        yield
-    except duckdb.Error as err:
-        files = f"{len(paths)} files of source {source.config.name}"
-        raise InputDataError(
-            f"reading {paths[0] if len(paths) == 1 else files}: {type(err).__name__}; check that they "
-            "are what the source declares (text of that format, and not cut off if compressed)"
-        ) from None
-
-
-def _place_refused(con: duckdb.DuckDBPyConnection) -> None:
-    """Put the lines that the CSV reader refused among the staged ones, as rejects with their line numbers."""
-    con.execute(
-        """
-        CREATE OR REPLACE TEMP TABLE refused AS
-        SELECT file_path AS local_path, line AS line_number, csv_line, lower(error_type::VARCHAR) AS error_type,
-            row_number() OVER (PARTITION BY file_path ORDER BY line) AS shift
-        FROM reject_errors JOIN reject_scans USING (scan_id, file_id)
-        QUALIFY row_number() OVER (PARTITION BY file_path, line ORDER BY error_type) = 1
-        """
-    )
-    # A refused line (a field too few, no closing quote) took no number, so each one that stands before a row moves that row
-    # down by one: `shift` says by how many, from which row on.
-    con.execute(
-        """
-        UPDATE staged SET line_number = staged.line_number + moved.shift
-        FROM (
-            SELECT staged.file_number, staged.line_number, shifts.shift
-            FROM staged
-            ASOF JOIN (
-                SELECT file_number, line_number - shift + 1 AS from_line, max(shift) AS shift
-                FROM refused JOIN staged_files USING (local_path) GROUP BY ALL
-            ) AS shifts
-                ON staged.file_number = shifts.file_number AND staged.line_number >= shifts.from_line
-        ) AS moved
-        WHERE staged.file_number = moved.file_number AND staged.line_number = moved.line_number
-        """
-    )
-    con.execute(
-        """
-        INSERT INTO staged BY NAME
-        SELECT file_number, file_id, line_number, 'malformed' AS reason_code,
-            'the line is not a record of this format (' || error_type || ')' AS reason,
-            trim(csv_line, chr(10) || chr(13)) AS raw_line
-        FROM refused JOIN staged_files USING (local_path)
-        """
-    )
-
-
-def _write_batch(
-    con: duckdb.DuckDBPyConnection,
-    source: PlannedSource,
-    columns: dict[str, str],
-    started_at: datetime,
-    result: ExtractResult,
-) -> None:
-    """Write `staged` into the lake: the new rows, the rejects and the manifest."""
-    entity = source.mapping.entity
-    name = source.config.name
-    if entity == "events":
-        _mark_duplicates(con, name, has_own_ids="event_id" in source.mapping.columns)
-    else:
-        con.execute(
-            "CREATE OR REPLACE TEMP TABLE duplicates (file_number INTEGER, line_number BIGINT)"
-        )
-    listed = ", ".join(f'"{column}"' for column in columns)
-    con.execute(
-        f"""
-        INSERT INTO lake.raw.{entity} BY NAME
-        SELECT $source AS source, {listed} FROM staged
-        ANTI JOIN duplicates USING (file_number, line_number)
-        WHERE reason_code IS NULL ORDER BY {_order(entity)}
-        """,
-        {"source": name},
-    )
-    # A log that grew tells its old rejects again; other files are delivered whole, and their newest version counts.
-    con.execute(
-        f"""
-        INSERT INTO lake.raw.rejects BY NAME
-        WITH rejects AS (
-            SELECT $source AS source, $entity AS entity, file_id, path, line_number, reason_code, reason,
-                left(regexp_replace(raw_line, '{_EMAIL.replace("'", "''")}', '[e-mail]', 'g'), {_RAW_LINE_LENGTH})
-                    AS raw_line,
-                $rejected_at::TIMESTAMPTZ AS rejected_at
-            FROM staged JOIN staged_files USING (file_number, file_id)
-            WHERE reason_code IS NOT NULL
-        )
-        SELECT * FROM rejects
-        WHERE entity <> 'events' OR NOT EXISTS (
-            SELECT 1 FROM lake.raw.rejects AS known
-            WHERE known.source = rejects.source AND known.path = rejects.path
-                AND known.line_number = rejects.line_number AND known.reason = rejects.reason
-                AND known.raw_line IS NOT DISTINCT FROM rejects.raw_line
-        )
-        ORDER BY path, line_number
-        """,
-        {"source": name, "entity": entity, "rejected_at": started_at},
-    )
-    con.execute(
-        """
-        INSERT INTO lake.raw.files BY NAME
-        WITH counts AS (
-            SELECT file_number, count(*) AS count_rows, count(reason_code) AS count_rejected FROM staged GROUP BY ALL
-        ),
-        repeated AS (SELECT file_number, count(*) AS count_duplicates FROM duplicates GROUP BY ALL)
-        SELECT staged_files.* EXCLUDE (file_number, local_path), $source AS source, $entity AS entity,
-            coalesce(count_rows, 0) AS count_rows, coalesce(count_rejected, 0) AS count_rejected,
-            coalesce(count_duplicates, 0) AS count_duplicates,
-            coalesce(count_rows, 0) - coalesce(count_rejected, 0) - coalesce(count_duplicates, 0) AS count_loaded,
-            $loaded_at::TIMESTAMPTZ AS loaded_at
-        FROM staged_files LEFT JOIN counts USING (file_number) LEFT JOIN repeated USING (file_number)
-        ORDER BY file_number
-        """,
-        {"source": name, "entity": entity, "loaded_at": started_at},
-    )
-    rows = con.execute("SELECT reason_code, count(*) FROM staged GROUP BY 1 ORDER BY 1").fetchall()
-    result.reasons = {code: count for code, count in rows if code is not None}
-    result.rejected = sum(result.reasons.values())
-    result.rows = sum(count for _, count in rows)
-    counted = con.execute("SELECT count(*) FROM duplicates").fetchone()
-    result.duplicates = counted[0] if counted else 0
-    result.loaded = result.rows - result.rejected - result.duplicates
-
-
-def _order(entity: str) -> str:
-    """Rows stand in the order in which they are asked for: time for events, as read for the rest."""
-    return "occurred_at, event_id" if entity == "events" else "file_number, line_number"
-
-
-def _mark_duplicates(con: duckdb.DuckDBPyConnection, source: str, *, has_own_ids: bool) -> None:
-    """Collect the events that the batch or the lake already has; the first one told is the one kept.
-
-    Only ids that occur twice go through the window. A derived id holds its event's time, so history is read only within the
-    batch's span of time; an id of the source's own may be told again with another time, and is looked for everywhere.
-    """
-    within_span = "true" if has_own_ids else "occurred_at BETWEEN first AND last"
-    con.execute(
-        f"""
-        CREATE OR REPLACE TEMP TABLE duplicates AS
-        WITH repeated AS (
-            SELECT event_id FROM staged WHERE reason_code IS NULL GROUP BY event_id HAVING count(*) > 1
-        ),
-        within_batch AS (
-            SELECT file_number, line_number FROM staged SEMI JOIN repeated USING (event_id)
-            WHERE reason_code IS NULL
-            QUALIFY row_number() OVER (PARTITION BY event_id ORDER BY file_number, line_number) > 1
-        ),
-        span AS (SELECT min(occurred_at) AS first, max(occurred_at) AS last FROM staged WHERE reason_code IS NULL),
-        known AS (
-            SELECT event_id FROM lake.raw.events, span WHERE source = $source AND {within_span}
-        )
-        SELECT * FROM within_batch
-        UNION
-        SELECT file_number, line_number FROM staged SEMI JOIN known USING (event_id) WHERE reason_code IS NULL
-        """,
-        {"source": source},
-    )
-
-
 def describe_extraction(result: ExtractResult) -> str:
     """One line for people and logs."""
     reasons = json.dumps(result.reasons, sort_keys=True) if result.reasons else "none"
@@ -456,3 +489,12 @@ def describe_extraction(result: ExtractResult) -> str:
         f"{result.files_loaded} files loaded, {result.files_known} known; {result.rows} rows: "
         f"{result.loaded} loaded, {result.duplicates} duplicates, rejects {reasons}"
     )
+
+
+__all__ = [
+    "ExtractResult",
+    "describe_extraction",
+    "extract",
+    "find_deliveries",
+    "record_extraction",
+]

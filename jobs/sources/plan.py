@@ -1,11 +1,12 @@
-"""Find a run's files and check that their mappings fit, before anything is loaded."""
+"""Find a run's files and check that their layouts fit, before anything is loaded."""
 
 import csv
 import difflib
-import gzip
 import os
-import zlib
-from dataclasses import dataclass
+import re
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
 
 import duckdb
@@ -13,22 +14,39 @@ import duckdb
 from jobs.errors import ConfigError, InputDataError
 from jobs.run_config import RunConfig
 from jobs.settings import PROJECT_ROOT, expand_variables
-from jobs.sources import rees46, retailrocket
+from jobs.sources.formats import make_layout
+from jobs.sources.layout import Layout
 from jobs.sources.mapping import Mapping, SourceConfig, load_mapping
-from jobs.sources.statement import NO_DELIMITER, source_columns
-from jobs.storage import StoredFile, list_files, local_copy
+from jobs.storage import OpenedFile, StoredFile, list_files, open_binary, open_text
+from jobs.storage.postgres import describe_url
 
-BUILT_IN = {"rees46": rees46.MAPPING, "retailrocket": retailrocket.MAPPING}
+_DAY_IN_PATH = re.compile(r"(?<!\d)(20\d{2})[-_/]?(0[1-9]|1[0-2])[-_/]?(0[1-9]|[12]\d|3[01])(?!\d)")
 
 
 @dataclass(frozen=True)
 class PlannedSource:
-    """A source with its mapping and the files that it has now."""
+    """A source and the files that it has now."""
 
     config: SourceConfig
-    mapping: Mapping
+    mapping: Mapping | None
     mapping_path: Path | None
     files: tuple[StoredFile, ...]
+    url: str = ""  # of a database; holds a password
+    _layouts: dict[str, Layout] = field(default_factory=dict)
+
+    def layout_of(self, path: str) -> Layout:
+        """The layout that a file is read by (made once for each kind of name)."""
+        ending = "".join(Path(path).suffixes[-2:])
+        if ending not in self._layouts:
+            self._layouts[ending] = make_layout(self.config, self.mapping, path)
+        return self._layouts[ending]
+
+    def open(self, file: StoredFile) -> AbstractContextManager[OpenedFile]:
+        """Open a file as its layout needs it."""
+        layout = self.layout_of(file.path)
+        if layout.file_type == "parquet":
+            return open_binary(file)
+        return open_text(file, encoding=layout.encoding)
 
 
 def _resolve(name: str, config_path: Path) -> list[str]:
@@ -40,42 +58,107 @@ def _resolve(name: str, config_path: Path) -> list[str]:
     return list(dict.fromkeys(places))
 
 
-def plan_sources(config: RunConfig, config_path: Path) -> tuple[PlannedSource, ...]:
-    """List each source's files, in the order of the configuration.
+def plan_sources(
+    config: RunConfig,
+    config_path: Path,
+    *,
+    names: tuple[str, ...] | None = None,
+    since: date | None = None,
+    until: date | None = None,
+) -> tuple[PlannedSource, ...]:
+    """List each source's files, urgent sources first, else in the order of the configuration.
+
+    Args:
+        config: the run configuration.
+        config_path: where it was read from.
+        names: only these sources.
+        since: leave out files whose path names an earlier day.
+        until: leave out files whose path names this or a later day.
 
     Raises:
-        ConfigError: a mapping file is wrong.
+        ConfigError: a mapping file is wrong, or there is no source of a name.
         InputDataError: a source has no file, or its bucket does not exist.
     """
-    planned = []
-    for source in config.sources:
-        mapping_path = None
-        if source.mapping is not None:
-            candidates = [Path(place) for place in _resolve(str(source.mapping), config_path)]
-            mapping_path = next((path for path in candidates if path.is_file()), candidates[0])
-        mapping = load_mapping(mapping_path) if mapping_path else BUILT_IN[source.format]
-        places = _resolve(expand_variables(source.path), config_path)
-        files = next((found for place in places if (found := list_files(place))), [])
-        if not files:
-            raise InputDataError(
-                f"source {source.name}: no file at {' or '.join(places)}; "
-                f"check `path:` in {config_path}"
-            )
-        planned.append(PlannedSource(source, mapping, mapping_path, tuple(files)))
-    return tuple(planned)
+    wanted = order_sources(config, names)
+    by_name = {source.name: source for source in config.sources}
+    return tuple(_plan(by_name[name], config_path, since, until) for name in wanted)
 
 
-def read_header(mapping: Mapping, path: Path, shown_path: str) -> list[str]:
-    """Read the header of a CSV file. JSON lines have none, and neither has an empty file: an empty list.
+def order_sources(config: RunConfig, names: tuple[str, ...] | None = None) -> list[str]:
+    """The names of a run's sources, or of some of them: urgent ones first, else as they are configured.
+
+    Raises:
+        ConfigError: there is no source of a name.
+    """
+    known = {source.name for source in config.sources}
+    if unknown := sorted(set(names or ()) - known):
+        raise ConfigError(
+            f"{config.name} has no source {', '.join(unknown)}; it has {', '.join(sorted(known))}"
+        )
+    chosen = [source for source in config.sources if names is None or source.name in names]
+    return [
+        source.name for source in sorted(chosen, key=lambda source: source.priority != "urgent")
+    ]
+
+
+def _plan(
+    source: SourceConfig, config_path: Path, since: date | None, until: date | None
+) -> PlannedSource:
+    mapping_path = None
+    if source.mapping is not None:
+        candidates = [Path(place) for place in _resolve(str(source.mapping), config_path)]
+        mapping_path = next((path for path in candidates if path.is_file()), candidates[0])
+    mapping = load_mapping(mapping_path) if mapping_path else None
+    path = expand_variables(source.path)
+    if source.is_database:
+        file = StoredFile(f"{describe_url(path)}/{source.table or 'query'}", 0, "")
+        return PlannedSource(source, mapping, mapping_path, (file,), path)
+    places = _resolve(path, config_path)
+    files = next((found for place in places if (found := list_files(place))), [])
+    if not files:
+        raise InputDataError(
+            f"source {source.name}: no file at {' or '.join(places)}; check `path:` in {config_path}"
+        )
+    kept = [file for file in files if _is_within(file.path, since, until)]
+    return PlannedSource(source, mapping, mapping_path, tuple(kept))
+
+
+def _is_within(path: str, since: date | None, until: date | None) -> bool:
+    """Whether a file belongs to a backfill: the last day that its path names does, or it names none."""
+    days = _DAY_IN_PATH.findall(path)
+    if not days:
+        return True
+    year, month, day = map(int, days[-1])
+    try:
+        named = date(year, month, day)
+    except ValueError:  # 30 February is no day, so the path names none
+        return True
+    return (since is None or named >= since) and (until is None or named < until)
+
+
+def read_header(layout: Layout, path: Path, shown_path: str) -> list[str]:
+    """The columns of a CSV or Parquet file; other files, and empty ones, have none: an empty list.
 
     A name that stands there twice, in whatever case, gets a number behind it (`name (2)`), an empty one is `column N`.
 
     Raises:
         InputDataError: the file cannot be read.
     """
-    if mapping.file_type != "csv":
+    if layout.file_type == "parquet":
+        try:
+            described = duckdb.execute(
+                "DESCRIBE SELECT * FROM read_parquet(?, hive_partitioning = false)", [str(path)]
+            )
+            return [row[0] for row in described.fetchall()]
+        except duckdb.Error as err:
+            raise InputDataError(
+                f"reading {shown_path}: {type(err).__name__}; check that it is a whole Parquet file"
+            ) from None
+    if layout.file_type != "csv":
         return []
-    names = next(csv.reader([_first_line(path, shown_path)], delimiter=mapping.delimiter), [])
+    if layout.header:
+        return list(layout.header)
+    names = next(csv.reader([_first_line(path, shown_path)], delimiter=layout.delimiter), [])
     seen: dict[str, int] = {}
     header = []
     for position, name in enumerate(names, start=1):
@@ -86,61 +169,59 @@ def read_header(mapping: Mapping, path: Path, shown_path: str) -> list[str]:
 
 
 def _first_line(path: Path, shown_path: str) -> str:
-    """The first line of a text file; of a .zst file through DuckDB, which Python 3.11 cannot read."""
+    """The first line of a text file, whatever its compression."""
+    import pyarrow as pa
+
+    compression = {".gz": "gzip", ".zst": "zstd"}.get(path.suffix)
     try:
-        if path.suffix == ".zst":
-            text = duckdb.execute(
-                "SELECT line FROM read_csv(?, columns = {'line': 'VARCHAR'}, delim = ?, quote = '', escape = '', "
-                "header = false, auto_detect = false, store_rejects = true) LIMIT 1",
-                [str(path), NO_DELIMITER],
-            ).fetchone()
-            line = text[0] if text and text[0] else ""
-        else:
-            opener = gzip.open if path.suffix == ".gz" else open
-            with opener(path, "rt", encoding="utf-8", errors="replace", newline=None) as stream:
-                line = str(stream.readline())
-    except (OSError, EOFError, zlib.error, duckdb.Error) as err:
+        with pa.input_stream(str(path), compression=compression) as stream:
+            data = b""
+            while b"\n" not in data and (chunk := stream.read(65_536)):
+                data += chunk
+    except (OSError, ValueError) as err:
         raise InputDataError(
-            f"reading {shown_path}: {type(err).__name__}; check that it is a CSV file (plain, .gz or .zst)"
+            f"reading {shown_path}: {type(err).__name__}; check that it is a CSV file"
         ) from err
+    line = data.split(b"\n", 1)[0].decode("utf-8", errors="replace")
     return line.removeprefix("\ufeff").rstrip("\r\n")
 
 
-def check_header(source: PlannedSource, header: list[str], shown_path: str) -> None:
-    """Compare a CSV header with the mapping.
+def check_header(source: PlannedSource, layout: Layout, header: list[str], shown_path: str) -> None:
+    """Compare a file's columns with the layout.
 
     Raises:
-        ConfigError: the mapping names a column that the file lacks, or has twice.
+        ConfigError: the layout reads a column that the file lacks, or has twice.
     """
-    mapping = source.mapping
-    if mapping.file_type != "csv":
+    if layout.file_type != "csv" or not header:
         return
-    optional = {name for column in mapping.optional for name in mapping.sources_of(column)}
-    for name in source_columns(mapping):
-        if f"{name} (2)" in header:
+    for name, column in layout.fields.items():
+        where = source.mapping_path or f"format {source.config.format}"
+        if f"{column} (2)" in header:
             raise ConfigError(
-                f"source {source.config.name}: {shown_path} has two columns {name!r}, and the mapping "
+                f"source {source.config.name}: {shown_path} has two columns {column!r}, and {where} "
                 "reads it; give one of them another name"
             )
-        if name not in header and name not in optional:
-            near = difflib.get_close_matches(name, header, n=1)
+        if column not in header and name not in layout.optional:
+            near = difflib.get_close_matches(column, header, n=1)
             hint = f"; did you mean {near[0]!r}?" if near else ""
-            where = source.mapping_path or f"format {source.config.format}"
             raise ConfigError(
-                f"source {source.config.name}: {where} names the column {name!r}, which {shown_path} "
+                f"source {source.config.name}: {where} names the column {column!r}, which {shown_path} "
                 f"does not have (it has {', '.join(header)}){hint}"
             )
 
 
 def check_sources(sources: tuple[PlannedSource, ...]) -> None:
-    """Check the newest file of each source against its mapping, so that a wrong one stops before the first write.
+    """Check the newest file of each source against its layout, so that a wrong one stops before the first write.
 
     Raises:
-        ConfigError: the mapping does not fit.
+        ConfigError: the layout does not fit.
         InputDataError: the file cannot be read.
     """
     for source in sources:
+        if source.config.is_database or not source.files:
+            continue
         file = source.files[-1]
-        if file.size_bytes:
-            with local_copy(file) as (path, _):
-                check_header(source, read_header(source.mapping, path, file.path), file.path)
+        layout = source.layout_of(file.path)
+        if file.size_bytes and layout.file_type == "csv":
+            with source.open(file) as opened:
+                check_header(source, layout, read_header(layout, opened.path, file.path), file.path)

@@ -149,6 +149,55 @@ def test_failed_gate_stops_before_anything_leaves(deployment):
     assert deployment.query("SELECT reason_code FROM raw.rejects") == [("bad_type",)]
 
 
+def _two_sources(deployment, logs):
+    """A configuration of a source that is there and one that is not."""
+    file = deployment.folder / "run.yml"
+    file.write_text(
+        "name: shop\nas_of: data_end\nsources:\n"
+        "  - {name: gone, format: rees46, path: nowhere/*.csv, priority: urgent}\n"
+        f"  - {logs}\n"
+    )
+    return str(file)
+
+
+def test_load_with_one_missing_source_loads_the_others(deployment):
+    (deployment.folder / "logs.csv").write_text(LINES + "2026-01-01,view,1,1,,,1,u1,s1\n")
+    config = _two_sources(deployment, "{name: web, format: rees46, path: logs.csv}")
+
+    done = deployment.run("load", "--config", config)
+
+    assert done.returncode == 1
+    assert "Source gone failed: no file at" in done.stderr
+    assert deployment.query("SELECT source, count(*) FROM raw.events GROUP BY 1") == [("web", 1)]
+    assert deployment.query("SELECT count(*) FROM ops.runs WHERE stage = 'extract_logs'") == [(1,)]
+
+
+def test_run_with_one_missing_source_goes_on_and_says_so(deployment):
+    done = deployment.run("demo", "--logs-only", "--customers", "300")
+    assert done.returncode == 0, done.stderr
+    logs = deployment.data_dir / "demo" / "logs"
+    mapping = PROJECT_ROOT / "config" / "mappings" / "demo_events.yml"
+    config = _two_sources(
+        deployment, f"{{name: web, path: '{logs}/*.jsonl', mapping: '{mapping}'}}"
+    )
+
+    done = deployment.run("run", "--config", config)
+
+    assert done.returncode == 1, done.stderr
+    assert "Source gone failed: no file at" in done.stdout
+    assert "Segments" in done.stdout
+    assert list((deployment.data_dir / "exports").glob("*/manifest.json"))
+
+
+def test_run_of_sources_that_are_all_missing(deployment):
+    config = _two_sources(deployment, "{name: web, format: rees46, path: none.csv}")
+
+    line = _one_line(deployment.run("run", "--config", config))
+
+    assert "source gone: no file at" in line
+    assert not (deployment.data_dir / "lake").exists()
+
+
 def test_validate_shows_columns_without_loading(deployment):
     shutil.copy(PROJECT_ROOT / "config" / "examples" / "rees46.yml", deployment.folder / "run.yml")
     (deployment.folder / "logs.csv").write_text(

@@ -20,7 +20,7 @@ final as (
         items.description,
         items.category,
         items.brand,
-        items.price,
+        cast(items.price as double) as price,
         items.currency,
         items.is_in_stock,
         items.available_from,

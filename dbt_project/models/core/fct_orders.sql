@@ -20,7 +20,8 @@ orders as (
         count(*) as count_lines,
         sum(gross_value) as gross_value,
         sum(discount) as discount_value,
-        coalesce(min(currency), '{{ var("currency") }}') as currency
+        max(order_tax) as tax_value,
+        max(order_shipping) as shipping_value
     from order_lines
     group by order_id, customer_id, ordered_at
 ),
@@ -37,7 +38,9 @@ final as (
         cast(
             orders.gross_value - orders.discount_value - coalesce(refunds.refunded_value, 0) as double
         ) as net_value,
-        orders.currency,
+        {{ total('orders.tax_value') }} as tax_value,
+        {{ total('orders.shipping_value') }} as shipping_value,
+        '{{ var("currency") }}' as currency,
         refunds.order_id is not null as is_refunded
     from orders
     left join refunds on orders.order_id = refunds.order_id

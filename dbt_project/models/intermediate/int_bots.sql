@@ -1,26 +1,74 @@
-with events as (
-    select * from {{ ref('stg_events') }}
-),
+{% set gaps = var('bot_pace_gaps') %}
+{% set pause_ms = var('bot_pause_seconds') * 1000 %}
+{% set visit_ms = var('inactivity_minutes') * 60000 %}
 
-flagged as (
+with flagged as (
     select
         coalesce(actor_id, 'nobody') as actor_id,
         coalesce(bot_rule, 'flagged') as rule,
         count(*) as n_events,
         min(occurred_at) as first_event_at,
         max(occurred_at) as last_event_at
-    from events
+    from {{ ref('stg_events') }}
     where is_bot
     group by 1, 2
 ),
 
--- Only who has enough events can break a rule, so few rows are sorted.
-busy as (
-    select actor_id
-    from events
+events as (
+    select
+        actor_id,
+        event_type,
+        occurred_at,
+        epoch_us(occurred_at) // 60000000 as minute
+    from {{ ref('stg_events') }}
     where not is_bot and actor_id is not null
+),
+
+minutes as (
+    select
+        actor_id,
+        minute,
+        count(*) filter (where event_type not in {{ unpaced_types() }}) as n_paced,
+        count(*) filter (where event_type in {{ view_types() }}) as n_views,
+        count(*) filter (where event_type = 'purchase') as n_purchases
+    from events
+    group by actor_id, minute
+),
+
+hours as (
+    select
+        actor_id,
+        minute // 60 as hour,
+        max(n_paced) as max_minute,
+        sum(n_paced) as n_paced,
+        sum(n_views) as n_views,
+        sum(n_purchases) as n_purchases
+    from minutes
+    group by 1, 2
+),
+
+days as (
+    select
+        actor_id,
+        hour // 24 as day,
+        max(max_minute) as max_minute,
+        max(n_paced) as max_hour,
+        sum(n_views) as n_views,
+        sum(n_purchases) as n_purchases
+    from hours
+    group by 1, 2
+),
+
+-- Whoever breaks a limit in any minute has half of it in one by the clock, and so on: few rows are left to sort.
+suspects as (
+    select
+        actor_id,
+        max(max_minute) * 2 > {{ var('bot_events_per_minute') }}
+        or max(max_hour) * 2 > {{ var('bot_events_per_hour') }} as may_be_fast,
+        -- Who pays is no crawler.
+        max(n_views) * 2 > {{ [gaps, var('bot_views_without_pause')] | min }} and sum(n_purchases) = 0 as may_be_steady
+    from days
     group by actor_id
-    having count(*) > {{ [var('bot_events_per_minute'), var('bot_events_per_hour')] | min }}
 ),
 
 paced as (
@@ -34,11 +82,51 @@ paced as (
             partition by events.actor_id order by events.occurred_at
         ) as hour_limit_at
     from events
-    inner join busy on events.actor_id = busy.actor_id
-    where not events.is_bot and events.event_type not in {{ unpaced_types() }}
+    inner join suspects on events.actor_id = suspects.actor_id and suspects.may_be_fast
+    where events.event_type not in {{ unpaced_types() }}
 ),
 
-too_fast as (
+-- What is logged within a second is one page.
+pages as (
+    select
+        events.actor_id,
+        min(epoch_ms(events.occurred_at)) as viewed_ms
+    from events
+    inner join suspects on events.actor_id = suspects.actor_id and suspects.may_be_steady
+    where events.event_type in {{ view_types() }}
+    group by events.actor_id, epoch_us(events.occurred_at) // 1000000
+),
+
+gaps as (
+    select
+        actor_id,
+        viewed_ms,
+        -- Longer gaps are no part of a visit; their length does not matter.
+        least(viewed_ms - lag(viewed_ms) over (partition by actor_id order by viewed_ms), {{ visit_ms }} + 1) as gap_ms
+    from pages
+),
+
+runs as (
+    select
+        actor_id,
+        count(gap_ms) over unpaused = {{ var('bot_views_without_pause') }}
+        and max(gap_ms) over unpaused <= {{ pause_ms }} as is_unpaused,
+        count(gap_ms) over steady as n_gaps,
+        max(gap_ms) over steady as max_gap_ms,
+        sum(gap_ms) over steady as sum_gaps,
+        sum(gap_ms * gap_ms) over steady as sum_squares,
+        -- A log of whole minutes makes everybody's gaps equal.
+        bool_or(viewed_ms % 60000 > 0) over steady as has_seconds
+    from gaps
+    window
+        unpaused as (
+            partition by actor_id order by viewed_ms
+            rows between {{ var('bot_views_without_pause') - 1 }} preceding and current row
+        ),
+        steady as (partition by actor_id order by viewed_ms rows between {{ gaps - 1 }} preceding and current row)
+),
+
+broken as (
     select
         actor_id,
         case
@@ -47,18 +135,40 @@ too_fast as (
         end as rule
     from paced
     group by actor_id
+    union all
+    select
+        actor_id,
+        case
+            when bool_or(is_unpaused) then 'views_without_pause'
+            -- In whole numbers, so that it is the same on every machine: variance < (spread * mean) squared.
+            when bool_or(
+                n_gaps = {{ gaps }} and max_gap_ms <= {{ visit_ms }} and has_seconds
+                and n_gaps * sum_squares - sum_gaps * sum_gaps
+                < {{ var('bot_pace_spread') }} * {{ var('bot_pace_spread') }} * sum_gaps * sum_gaps
+            ) then 'constant_pace'
+        end as rule
+    from runs
+    group by actor_id
+),
+
+condemned as (
+    select
+        actor_id,
+        {{ bot_rules() }}[min(list_position({{ bot_rules() }}, rule))] as rule
+    from broken
+    where rule is not null
+    group by actor_id
 ),
 
 inhuman as (
     select
         events.actor_id,
-        too_fast.rule,
+        condemned.rule,
         count(*) as n_events,
         min(events.occurred_at) as first_event_at,
         max(events.occurred_at) as last_event_at
     from events
-    inner join too_fast on events.actor_id = too_fast.actor_id
-    where not events.is_bot and too_fast.rule is not null
+    inner join condemned on events.actor_id = condemned.actor_id
     group by 1, 2
 ),
 

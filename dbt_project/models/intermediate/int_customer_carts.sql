@@ -5,7 +5,7 @@ with cutoffs as (
 events as (
     select
         *,
-        {{ money('coalesce(price, 0) * quantity') }} as cart_value
+        {{ money(product('coalesce(price, 0)', 'quantity')) }} as cart_value
     from {{ ref('int_events') }}
 ),
 

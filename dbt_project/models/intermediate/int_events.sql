@@ -1,5 +1,5 @@
 with events as (
-    select * from {{ ref('stg_events') }}
+    select * from {{ ref('int_source_events') }}
 ),
 
 bots as (
@@ -14,18 +14,52 @@ items as (
     select * from {{ ref('int_items') }}
 ),
 
+exchange_rates as (
+    select * from {{ ref('stg_exchange_rates') }}
+),
+
+-- Looked up once an instant, and only for currencies that are not the reporting one.
+rates as (
+    select
+        foreign_events.currency,
+        foreign_events.priced_at,
+        exchange_rates.rate
+    from (
+        select distinct
+            currency,
+            coalesce(ordered_at, occurred_at) as priced_at
+        from {{ ref('int_source_events') }}
+        semi join exchange_rates using (currency)
+        where currency != '{{ var("currency") }}'
+    ) as foreign_events
+    asof inner join exchange_rates
+        on
+            foreign_events.currency = exchange_rates.currency
+            and foreign_events.priced_at >= exchange_rates.valid_from
+),
+
 resolved as (
     select
         events.event_id,
+        events.source,
+        events.entity,
         events.event_type,
         events.occurred_at,
+        events.ordered_at,
         events.received_at,
         events.item_id,
-        events.price,
+        {{ converted('events.price', 'events.currency', 'rates.rate') }} as price,
+        events.price as original_price,
+        events.line_amount,
         events.quantity,
         events.discount,
-        events.currency,
+        coalesce(events.currency, '{{ var("currency") }}') as currency,
+        case when coalesce(events.currency, '{{ var("currency") }}') = '{{ var("currency") }}' then 1 else rates.rate end
+            as exchange_rate,
         events.order_id,
+        events.order_discount,
+        events.order_tax,
+        events.order_shipping,
         events.search_query,
         events.url_path,
         events.channel,
@@ -41,12 +75,15 @@ resolved as (
             when events.user_id is null and identities.linked_at > events.received_at then identities.linked_at
             else events.received_at
         end as known_at,
-        events.event_type not in {{ outside_session_types() }} as is_session_event
+        events.is_session_event
     from events
     left join identities on events.anonymous_id = identities.anonymous_id
     left join items on events.item_id = items.item_id
-    anti join bots on events.actor_id = bots.actor_id
-    where not events.is_bot and events.actor_id is not null
+    left join rates
+        on events.currency = rates.currency and coalesce(events.ordered_at, events.occurred_at) = rates.priced_at
+    -- What the shop has sold is sold, whatever else came from that address.
+    anti join bots on case when events.entity != 'orders' then events.actor_id end = bots.actor_id
+    where not events.is_bot and events.actor_id is not null and events.set_aside_rule is null
 ),
 
 paused as (
@@ -66,6 +103,8 @@ paused as (
 sessions as (
     select
         event_id,
+        customer_id,
+        occurred_at,
         last_value(case when is_start then {{ hashed_id(['customer_id', 'event_id']) }} end ignore nulls) over (
             partition by customer_id order by occurred_at, event_id
             rows between unbounded preceding and current row
@@ -73,14 +112,38 @@ sessions as (
     from paused
 ),
 
+untracked_orders as (
+    select
+        event_id,
+        customer_id,
+        occurred_at
+    from resolved
+    where entity = 'orders' and event_type = 'purchase' and not is_session_event
+),
+
+-- An order that no tracker saw belongs to the visit that it was made in, but opens none: it may come from a till.
+visits_of_orders as (
+    select
+        untracked_orders.event_id,
+        visits.session_id
+    from untracked_orders
+    asof inner join (
+        select * from sessions
+        semi join untracked_orders using (customer_id)
+    ) as visits
+        on untracked_orders.customer_id = visits.customer_id and untracked_orders.occurred_at >= visits.occurred_at
+    where untracked_orders.occurred_at - visits.occurred_at <= interval '{{ var("inactivity_minutes") }} minutes'
+),
+
 final as (
     select
-        resolved.*,
-        sessions.session_id,
+        resolved.* replace (resolved.is_session_event or visits_of_orders.session_id is not null as is_session_event),
+        coalesce(sessions.session_id, visits_of_orders.session_id) as session_id,
         {{ utc_date('resolved.occurred_at') }} as event_date,
         {{ known_date('resolved.known_at', utc_date('resolved.occurred_at')) }} as known_date
     from resolved
     left join sessions on resolved.event_id = sessions.event_id
+    left join visits_of_orders on resolved.event_id = visits_of_orders.event_id
 )
 
 select * from final

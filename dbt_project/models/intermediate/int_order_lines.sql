@@ -1,7 +1,8 @@
 with purchases as (
     select
         *,
-        coalesce(order_id, {{ hashed_id(['customer_id', 'session_id']) }}) as resolved_order_id
+        coalesce(order_id, {{ hashed_id(['customer_id', 'session_id']) }}) as resolved_order_id,
+        coalesce(line_amount, {{ product('original_price', 'quantity') }}, 0) as original_value
     from {{ ref('int_events') }}
     where event_type = 'purchase'
 ),
@@ -11,30 +12,80 @@ lines as (
         event_id as order_line_id,
         resolved_order_id as order_id,
         -- An order belongs to whoever bought its first line, even where a log gives two owners.
-        first_value(customer_id) over (
-            partition by resolved_order_id order by occurred_at, event_id
-        ) as customer_id,
-        first_value(session_id) over (
-            partition by resolved_order_id order by occurred_at, event_id
-        ) as session_id,
-        min(occurred_at) over (partition by resolved_order_id) as ordered_at,
+        first_value(customer_id) over told as customer_id,
+        first_value(session_id) over told as session_id,
+        min(coalesce(ordered_at, occurred_at)) over same_order as ordered_at,
         known_date,
         item_id,
         category,
         brand,
         currency,
-        price,
-        cast(quantity as decimal(18, 3)) as quantity,
-        {{ money('coalesce(price, 0) * quantity') }} as gross_value,
-        {{ money('discount') }} as discount
+        exchange_rate,
+        original_price as price,
+        quantity,
+        {{ money('coalesce(original_value * exchange_rate, 0)') }} as gross_value,
+        {{ money('coalesce(' ~ product('discount', 'exchange_rate') ~ ', 0)') }} as line_discount,
+        -- Each line tells what was taken off, or came on top of, the whole order.
+        max({{ money(product('order_discount', 'exchange_rate')) }}) over same_order as order_discount,
+        max({{ money(product('order_tax', 'exchange_rate')) }}) over same_order as order_tax,
+        max({{ money(product('order_shipping', 'exchange_rate')) }}) over same_order as order_shipping
     from purchases
+    window
+        same_order as (partition by resolved_order_id),
+        told as (partition by resolved_order_id order by occurred_at, event_id)
+),
+
+payable as (
+    select
+        *,
+        gross_value - least(greatest(line_discount, 0), gross_value) as payable_value
+    from lines
+),
+
+-- An order's discount is laid over its lines by what each still costs.
+shares as (
+    select
+        *,
+        sum(payable_value) over same_order as order_payable,
+        sum(payable_value) over (
+            partition by order_id order by order_line_id rows between unbounded preceding and current row
+        ) as payable_up_to,
+        least(greatest(coalesce(order_discount, 0), 0), sum(payable_value) over same_order) as order_reduction
+    from payable
+    window same_order as (partition by order_id)
+),
+
+allocated as (
+    select
+        *,
+        coalesce(
+            {{ share_of('order_reduction', 'payable_up_to', 'payable_value', 'order_payable') }}, 0
+        ) as allocated_discount
+    from shares
 ),
 
 final as (
     select
-        * replace (least(greatest(discount, 0), gross_value) as discount),
+        order_line_id,
+        order_id,
+        customer_id,
+        session_id,
+        ordered_at,
+        known_date,
+        item_id,
+        category,
+        brand,
+        currency,
+        exchange_rate,
+        price,
+        quantity,
+        gross_value,
+        gross_value - payable_value + allocated_discount as discount,
+        allocated_discount,
+        order_tax,
+        order_shipping,
         {{ utc_date('ordered_at') }} as order_date
-    from lines
+    from allocated
 )
 
 select * from final

@@ -1,7 +1,8 @@
 with refunds as (
     select
         *,
-        cast(quantity as decimal(18, 3)) as pieces
+        -- Of the order as a whole, by an amount and not by its pieces.
+        item_id is null and original_price is not null as is_amount
     from {{ ref('int_events') }}
     where event_type = 'refund'
 ),
@@ -25,20 +26,19 @@ order_items as (
         item_id,
         any_value(customer_id) as customer_id,
         min(ordered_at) as ordered_at,
-        sum(quantity) as pieces,
-        sum(sum(paid_value)) over (partition by order_id) as order_value
+        sum(quantity) as pieces
     from lines
     group by order_id, item_id
 ),
 
--- Best match first: the item of the order, the item in this customer's latest earlier order, the order as a whole.
+-- Best match first: the item of the order, the item in this customer's latest earlier order, all that was ordered.
 matches as (
     select
         refunds.event_id,
         1 as preference,
         order_items.order_id,
         order_items.item_id,
-        refunds.pieces
+        refunds.quantity as pieces
     from refunds
     inner join order_items on refunds.order_id = order_items.order_id and refunds.item_id = order_items.item_id
     union all
@@ -47,7 +47,7 @@ matches as (
         2 as preference,
         order_items.order_id,
         order_items.item_id,
-        refunds.pieces
+        refunds.quantity as pieces
     from refunds
     inner join order_items
         on
@@ -64,15 +64,10 @@ matches as (
         3 as preference,
         order_items.order_id,
         order_items.item_id,
-        -- Without an amount the whole order came back, with one the same share of each line.
-        cast(
-            order_items.pieces
-            * least(coalesce(refunds.price * refunds.quantity / nullif(order_items.order_value, 0), 1), 1)
-            as decimal(18, 3)
-        ) as pieces
+        order_items.pieces
     from refunds
     inner join order_items on refunds.order_id = order_items.order_id
-    where refunds.item_id is null
+    where refunds.item_id is null and not refunds.is_amount
 ),
 
 best_matches as (
@@ -88,7 +83,9 @@ placed as (
         refunds.occurred_at as refunded_at,
         refunds.known_date,
         best_matches.pieces,
-        case when best_matches.preference < 3 then refunds.price end as unit_price,
+        refunds.price as unit_price,
+        refunds.original_price,
+        refunds.currency,
         sum(best_matches.pieces) over (
             partition by best_matches.order_id, best_matches.item_id
             order by refunds.occurred_at, best_matches.event_id
@@ -111,8 +108,17 @@ allocations as (
         greatest(placed.last_piece - placed.pieces, lines.last_piece - lines.quantity)
         - (lines.last_piece - lines.quantity) as first_offset,
         least(placed.last_piece, lines.last_piece) - (lines.last_piece - lines.quantity) as last_offset,
+        -- Given back in the order's currency, a price counts at the rate of the order.
         least(
-            coalesce(placed.unit_price, lines.paid_value / lines.quantity), lines.paid_value / lines.quantity
+            coalesce(
+                case
+                    when placed.currency = lines.currency
+                        then {{ product('placed.original_price', 'lines.exchange_rate') }}
+                    else placed.unit_price
+                end,
+                lines.paid_value / lines.quantity
+            ),
+            lines.paid_value / lines.quantity
         ) as unit_value
     from placed
     inner join lines
@@ -123,7 +129,7 @@ allocations as (
             and placed.last_piece > lines.last_piece - lines.quantity
 ),
 
-final as (
+returned as (
     select
         refund_event_id,
         order_line_id,
@@ -135,6 +141,92 @@ final as (
         last_offset - first_offset as refunded_quantity,
         {{ money('last_offset * unit_value') }} - {{ money('first_offset * unit_value') }} as refunded_value
     from allocations
+),
+
+orders as (
+    select
+        order_id,
+        min(currency) as currency,
+        min(exchange_rate) as exchange_rate
+    from lines
+    group by order_id
+),
+
+amounts as (
+    select
+        refunds.event_id as refund_event_id,
+        refunds.order_id,
+        refunds.occurred_at as refunded_at,
+        refunds.known_date,
+        {{ money(
+            'refunds.quantity * case when refunds.currency = orders.currency then '
+            ~ product('refunds.original_price', 'orders.exchange_rate') ~ ' else refunds.price end'
+        ) }} as amount,
+        sum(amount) over (
+            partition by refunds.order_id order by refunds.occurred_at, refunds.event_id
+            rows between unbounded preceding and current row
+        ) as amount_up_to
+    from refunds
+    inner join orders on refunds.order_id = orders.order_id
+    where refunds.is_amount
+),
+
+-- What the pieces that came back have left of each line, and of the lines of its order up to it.
+remains as (
+    select
+        lines.*,
+        lines.paid_value - coalesce(given_back.refunded_value, 0) as remaining_value,
+        sum(remaining_value) over (
+            partition by lines.order_id order by lines.order_line_id rows between unbounded preceding and current row
+        ) as remaining_up_to,
+        sum(remaining_value) over (partition by lines.order_id) as order_remaining
+    from lines
+    semi join amounts on lines.order_id = amounts.order_id
+    left join (
+        select
+            order_line_id,
+            sum(refunded_value) as refunded_value
+        from returned
+        group by order_line_id
+    ) as given_back on lines.order_line_id = given_back.order_line_id
+),
+
+-- An amount takes the same share of each line. Shares are differences of rounded sums, so they add up to the cent.
+shared as (
+    select
+        amounts.refund_event_id,
+        remains.order_line_id,
+        remains.order_id,
+        remains.customer_id,
+        remains.order_date,
+        amounts.refunded_at,
+        greatest(amounts.known_date, remains.known_date) as known_date,
+        remains.quantity,
+        remains.paid_value,
+        least(amounts.amount_up_to, remains.order_remaining) as up_to,
+        least(amounts.amount_up_to - amounts.amount, remains.order_remaining) as before,
+        ({{ share_of('up_to', 'remaining_up_to', 'remaining_value', 'order_remaining') }})
+        - ({{ share_of('before', 'remaining_up_to', 'remaining_value', 'order_remaining') }}) as refunded_value
+    from amounts
+    inner join remains on amounts.order_id = remains.order_id
+    where remains.order_remaining > 0
+),
+
+final as (
+    select * from returned
+    union all
+    select
+        refund_event_id,
+        order_line_id,
+        order_id,
+        customer_id,
+        order_date,
+        refunded_at,
+        known_date,
+        cast(quantity * refunded_value / paid_value as decimal(18, 3)) as refunded_quantity,
+        refunded_value
+    from shared
+    where refunded_value != 0
 )
 
 select * from final

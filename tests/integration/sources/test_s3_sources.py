@@ -2,7 +2,7 @@ import boto3
 import pytest
 
 from jobs.errors import InputDataError, TransientError
-from jobs.storage import files
+from jobs.storage import s3
 
 pytestmark = pytest.mark.integration
 GOOD = b"time,kind,customer,sku,price,agent\n2026-06-01 10:00:00,view,u1,i1,9.5,Firefox\n"
@@ -14,9 +14,9 @@ def s3_environment(moto_s3, monkeypatch):
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", moto_s3.access_key)
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", moto_s3.secret_key)
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    files._s3_client.cache_clear()
+    s3.client.cache_clear()
     yield moto_s3
-    files._s3_client.cache_clear()
+    s3.client.cache_clear()
 
 
 def test_s3_files_are_listed_by_pattern_and_loaded_once(csv_shop, s3_environment):
@@ -42,8 +42,9 @@ def test_missing_bucket_is_one_clear_line(csv_shop, s3_environment):
 
 def test_unreachable_service_is_worth_a_retry(csv_shop, s3_environment, monkeypatch):
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
-    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
-    files._s3_client.cache_clear()
+    monkeypatch.setattr(s3, "PAUSES_SECONDS", ())
+    monkeypatch.setattr(s3, "_MAX_ATTEMPTS", 1)
+    s3.client.cache_clear()
     csv_shop.write_config("s3://bucket/logs/*.csv")
 
     with pytest.raises(TransientError, match="cannot be reached"):

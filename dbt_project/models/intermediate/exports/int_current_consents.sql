@@ -2,14 +2,23 @@ with customers as (
     select customer_id from {{ ref('dim_customers') }}
 ),
 
+identities as (
+    select * from {{ ref('int_identities') }} where user_id is not null
+),
+
 -- Not the staging view, which ends at as_of: who has withdrawn since then must not be exported.
 decisions as (
     select
-        user_id as customer_id,
-        state,
-        recorded_at
-    from {{ source('raw', 'consents') }}
-    where purpose = '{{ var("consent_purpose") }}'
+        coalesce(
+            {{ text_or_null('consents.user_id') }},
+            identities.user_id,
+            {{ text_or_null('consents.anonymous_id') }}
+        ) as customer_id,
+        consents.state,
+        consents.recorded_at
+    from {{ source('raw', 'consents') }} as consents
+    left join identities on {{ text_or_null('consents.anonymous_id') }} = identities.anonymous_id
+    where consents.purpose = '{{ var("consent_purpose") }}'
 ),
 
 latest as (

@@ -28,7 +28,7 @@ final as (
         events.item_id,
         events.category,
         events.brand,
-        events.price,
+        cast(events.price as double) as price,
         cast(events.quantity as double) as quantity,
         -- Adds up to the net value: what a purchase brought, less what its refunds took back.
         cast(coalesce(order_lines.gross_value - order_lines.discount, -refunds.refunded_value) as double) as value,

@@ -4,12 +4,12 @@ with consents as (
 
 known as (
     select
-        user_id as customer_id,
+        consent_id,
+        {{ text_or_null('user_id') }} as user_id,
+        {{ text_or_null('anonymous_id') }} as anonymous_id,
         purpose,
         state,
-        recorded_at,
-        file_id,
-        line_number
+        recorded_at
     from consents
     where
         recorded_at < {{ as_of() }}

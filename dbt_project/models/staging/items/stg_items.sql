@@ -8,23 +8,27 @@ files as (
         path,
         loaded_at
     from {{ source('raw', 'files') }}
+    where entity = 'items'
 ),
 
 known as (
     select
         items.item_id,
-        items.title,
+        {{ text_or_null('items.title') }} as title,
         items.description,
         {{ text_or_null('items.category') }} as category,
         {{ text_or_null('items.brand') }} as brand,
         items.price,
-        items.currency,
+        {{ currency_code('items.currency') }} as currency,
         items.is_in_stock,
         items.available_from,
         items.available_until
     from items
     left join files on items.file_id = files.file_id
-    where coalesce(items.received_at <= {{ as_of() }}, true)
+    where
+        coalesce(items.received_at <= {{ as_of() }}, true)
+        and coalesce(items.valid_from <= {{ as_of() }}, true)
+        and coalesce(items.valid_to > {{ as_of() }}, true)
     -- A catalogue seldom dates its rows: then the file loaded last counts, of those loaded at once the last by name.
     qualify
         row_number() over (
@@ -33,6 +37,7 @@ known as (
                 items.received_at desc nulls last,
                 files.loaded_at desc nulls last,
                 files.path desc nulls last,
+                items.valid_from desc nulls last,
                 items.line_number desc,
                 items.source asc,
                 items.file_id desc

@@ -8,6 +8,7 @@ files as (
         path,
         loaded_at
     from {{ source('raw', 'files') }}
+    where entity = 'profiles'
 ),
 
 known as (

@@ -3,7 +3,7 @@ import pytest
 from jobs.errors import ConfigError
 from jobs.settings import PROJECT_ROOT
 from jobs.sources.mapping import load_mapping
-from jobs.sources.statement import json_path, quote_identifier, quote_literal, source_columns
+from jobs.sources.statement import json_path, quote_identifier, quote_literal
 
 GOOD = """
 file_type: csv
@@ -18,10 +18,16 @@ def _load(tmp_path, text):
     return load_mapping(path)
 
 
-def test_source_columns_are_listed_once_in_order(tmp_path):
-    mapping = _load(tmp_path, GOOD + "properties: {sku: sku}\nuser_agent: agent\n")
+def test_layout_reads_each_source_column_once(tmp_path):
+    layout = _load(
+        tmp_path, GOOD + "properties: {sku: sku}\nuser_agent: agent\noptional: [item_id]\n"
+    ).to_layout()
 
-    assert source_columns(mapping) == ["time", "kind", "sku", "product", "agent"]
+    [part] = layout.parts
+    assert list(layout.fields.values()) == ["time", "kind", "sku", "product", "agent"]
+    assert part.columns["item_id"] == "coalesce(s2, s3)"
+    assert (part.user_agent, part.properties) == ("s4", {"sku": "s2"})
+    assert layout.optional == {"s2", "s3"}
 
 
 @pytest.mark.parametrize(
@@ -33,6 +39,12 @@ def test_source_columns_are_listed_once_in_order(tmp_path):
         (GOOD + "time_zone: Mars/Olympus\n", "time zone"),
         (GOOD.replace("event_names: {view: product_view}", ""), "event_names"),
         (GOOD + "colour: blue\n", "colour"),
+        (GOOD + "encoding: klingon\n", "unknown encoding"),
+        (GOOD + "each: lines\n", "needs JSON lines"),
+        (GOOD + "pattern: '(?P<time>.*)'\n", "only for these"),
+        (GOOD.replace("csv", "text") + "pattern: '(?P<time>.*)'\n", "pattern has no groups"),
+        (GOOD.replace("csv", "text") + "pattern: '('\n", "no regular expression"),
+        (GOOD + "other_events: gone\n", "unknown event types"),
         ("just text", "mapping"),
     ],
 )
