@@ -311,7 +311,12 @@ class AirflowClient:
                     if runs
                     else {"task_instances": []}
                 )
-                states = {task["task_id"]: task["state"] for task in tasks["task_instances"]}
+                states = {
+                    f"{task['task_id']} {task.get('rendered_map_index') or ''}".strip(): task[
+                        "state"
+                    ]
+                    for task in tasks["task_instances"]
+                }
                 kind = RuntimeError if state == "failed" else TimeoutError
                 raise kind(f"{dag_id}: {state}, tasks {states}; done before: {taken}")
             time.sleep(0.5)

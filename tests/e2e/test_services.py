@@ -87,11 +87,18 @@ def test_services_run_the_whole_chain(
     try:
         airflow.wait_for_dags(CHAIN, seconds=60)
         airflow.trigger(CHAIN[0], {"config": str(PROJECT_ROOT / "config" / "demo.yml")})
-        taken = airflow.wait_for_chain(CHAIN, seconds=220)
+        taken = airflow.wait_for_chain(CHAIN, seconds=300)
     except (RuntimeError, TimeoutError):
         print(services.describe())
         raise
     print(f"chain: {time.monotonic() - started:.0f} s, runs {taken}")
+    [run] = airflow.get("dags/extract_logs/dagRuns")["dag_runs"]
+    tasks = airflow.get(f"dags/extract_logs/dagRuns/{run['dag_run_id']}/taskInstances")
+    assert sorted(
+        task["rendered_map_index"]
+        for task in tasks["task_instances"]
+        if task["task_id"] == "load_source"
+    ) == ["catalogue", "consent_desk", "crm", "tracker"]
     settings = open_lake_settings(services, monkeypatch)
     con = connect(settings)
     try:

@@ -1,6 +1,7 @@
-{% set gaps = var('bot_pace_gaps') %}
-{% set pause_ms = var('bot_pause_seconds') * 1000 %}
-{% set visit_ms = var('inactivity_minutes') * 60000 %}
+{% set n_gaps = var('bot_pace_gaps') | int %}
+{% set n_views = var('bot_views_without_pause') | int %}
+{% set pause_ms = 1000 * (var('bot_pause_seconds') | int) %}
+{% set visit_ms = 60000 * (var('inactivity_minutes') | int) %}
 
 with flagged as (
     select
@@ -66,7 +67,7 @@ suspects as (
         max(max_minute) * 2 > {{ var('bot_events_per_minute') }}
         or max(max_hour) * 2 > {{ var('bot_events_per_hour') }} as may_be_fast,
         -- Who pays is no crawler.
-        max(n_views) * 2 > {{ [gaps, var('bot_views_without_pause')] | min }} and sum(n_purchases) = 0 as may_be_steady
+        max(n_views) * 2 > {{ [n_gaps, n_views] | min }} and sum(n_purchases) = 0 as may_be_steady
     from days
     group by actor_id
 ),
@@ -109,7 +110,7 @@ gaps as (
 runs as (
     select
         actor_id,
-        count(gap_ms) over unpaused = {{ var('bot_views_without_pause') }}
+        count(gap_ms) over unpaused = {{ n_views }}
         and max(gap_ms) over unpaused <= {{ pause_ms }} as is_unpaused,
         count(gap_ms) over steady as n_gaps,
         max(gap_ms) over steady as max_gap_ms,
@@ -121,9 +122,9 @@ runs as (
     window
         unpaused as (
             partition by actor_id order by viewed_ms
-            rows between {{ var('bot_views_without_pause') - 1 }} preceding and current row
+            rows between {{ n_views - 1 }} preceding and current row
         ),
-        steady as (partition by actor_id order by viewed_ms rows between {{ gaps - 1 }} preceding and current row)
+        steady as (partition by actor_id order by viewed_ms rows between {{ n_gaps - 1 }} preceding and current row)
 ),
 
 broken as (
@@ -142,7 +143,7 @@ broken as (
             when bool_or(is_unpaused) then 'views_without_pause'
             -- In whole numbers, so that it is the same on every machine: variance < (spread * mean) squared.
             when bool_or(
-                n_gaps = {{ gaps }} and max_gap_ms <= {{ visit_ms }} and has_seconds
+                n_gaps = {{ n_gaps }} and max_gap_ms <= {{ visit_ms }} and has_seconds
                 and n_gaps * sum_squares - sum_gaps * sum_gaps
                 < {{ var('bot_pace_spread') }} * {{ var('bot_pace_spread') }} * sum_gaps * sum_gaps
             ) then 'constant_pace'

@@ -18,24 +18,27 @@ exchange_rates as (
     select * from {{ ref('stg_exchange_rates') }}
 ),
 
--- Looked up once an instant, and only for currencies that are not the reporting one.
+-- Rates are looked up once an instant, and only for currencies that have any and are not the reporting one.
+priced_instants as (
+    select distinct
+        currency,
+        coalesce(ordered_at, occurred_at) as priced_at
+    from {{ ref('int_source_events') }}
+    where
+        currency != '{{ var("currency") }}'
+        and currency in (select exchange_rates.currency from exchange_rates)
+),
+
 rates as (
     select
-        foreign_events.currency,
-        foreign_events.priced_at,
+        priced_instants.currency,
+        priced_instants.priced_at,
         exchange_rates.rate
-    from (
-        select distinct
-            currency,
-            coalesce(ordered_at, occurred_at) as priced_at
-        from {{ ref('int_source_events') }}
-        semi join exchange_rates using (currency)
-        where currency != '{{ var("currency") }}'
-    ) as foreign_events
+    from priced_instants
     asof inner join exchange_rates
         on
-            foreign_events.currency = exchange_rates.currency
-            and foreign_events.priced_at >= exchange_rates.valid_from
+            priced_instants.currency = exchange_rates.currency
+            and priced_instants.priced_at >= exchange_rates.valid_from
 ),
 
 resolved as (
@@ -54,8 +57,10 @@ resolved as (
         events.quantity,
         events.discount,
         coalesce(events.currency, '{{ var("currency") }}') as currency,
-        case when coalesce(events.currency, '{{ var("currency") }}') = '{{ var("currency") }}' then 1 else rates.rate end
-            as exchange_rate,
+        case
+            when coalesce(events.currency, '{{ var("currency") }}') = '{{ var("currency") }}' then 1
+            else rates.rate
+        end as exchange_rate,
         events.order_id,
         events.order_discount,
         events.order_tax,
@@ -75,7 +80,7 @@ resolved as (
             when events.user_id is null and identities.linked_at > events.received_at then identities.linked_at
             else events.received_at
         end as known_at,
-        events.is_session_event
+        events.opens_session
     from events
     left join identities on events.anonymous_id = identities.anonymous_id
     left join items on events.item_id = items.item_id
@@ -97,7 +102,7 @@ paused as (
             true
         ) as is_start
     from resolved
-    where is_session_event
+    where opens_session
 ),
 
 sessions as (
@@ -118,32 +123,39 @@ untracked_orders as (
         customer_id,
         occurred_at
     from resolved
-    where entity = 'orders' and event_type = 'purchase' and not is_session_event
+    where entity = 'orders' and event_type = 'purchase' and not opens_session
+),
+
+sessions_of_buyers as (
+    select * from sessions
+    where customer_id in (select untracked_orders.customer_id from untracked_orders)
 ),
 
 -- An order that no tracker saw belongs to the visit that it was made in, but opens none: it may come from a till.
-visits_of_orders as (
+sessions_of_orders as (
     select
         untracked_orders.event_id,
-        visits.session_id
+        sessions_of_buyers.session_id
     from untracked_orders
-    asof inner join (
-        select * from sessions
-        semi join untracked_orders using (customer_id)
-    ) as visits
-        on untracked_orders.customer_id = visits.customer_id and untracked_orders.occurred_at >= visits.occurred_at
-    where untracked_orders.occurred_at - visits.occurred_at <= interval '{{ var("inactivity_minutes") }} minutes'
+    asof inner join sessions_of_buyers
+        on
+            untracked_orders.customer_id = sessions_of_buyers.customer_id
+            and untracked_orders.occurred_at >= sessions_of_buyers.occurred_at
+    where
+        untracked_orders.occurred_at - sessions_of_buyers.occurred_at
+        <= interval '{{ var("inactivity_minutes") }} minutes'
 ),
 
 final as (
     select
-        resolved.* replace (resolved.is_session_event or visits_of_orders.session_id is not null as is_session_event),
-        coalesce(sessions.session_id, visits_of_orders.session_id) as session_id,
+        resolved.*,
+        coalesce(sessions.session_id, sessions_of_orders.session_id) as session_id,
+        coalesce(sessions.session_id, sessions_of_orders.session_id) is not null as is_session_event,
         {{ utc_date('resolved.occurred_at') }} as event_date,
         {{ known_date('resolved.known_at', utc_date('resolved.occurred_at')) }} as known_date
     from resolved
     left join sessions on resolved.event_id = sessions.event_id
-    left join visits_of_orders on resolved.event_id = visits_of_orders.event_id
+    left join sessions_of_orders on resolved.event_id = sessions_of_orders.event_id
 )
 
 select * from final

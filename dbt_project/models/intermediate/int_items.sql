@@ -31,13 +31,13 @@ described as (
     full outer join properties on catalogue.item_id = properties.item_id
 ),
 
+-- Events can say nothing more of items that are described in full.
 described_in_full as (
     select item_id
     from described
     where title is not null and category is not null and brand is not null and price is not null
 ),
 
--- Events can say nothing more of items that are described in full.
 seen as (
     select
         item_id,
@@ -47,8 +47,11 @@ seen as (
         {{ last_by('price', 'occurred_at', 'event_id') }} as price,
         arg_max_null(currency, row(occurred_at, event_id)) filter (where price is not null) as currency
     from {{ ref('int_source_events') }}
-    anti join described_in_full using (item_id)
-    where not is_bot and item_id is not null and event_type not in ('refund')
+    where
+        not is_bot
+        and event_type not in ('refund')
+        and item_id is not null
+        and item_id not in (select described_in_full.item_id from described_in_full)
     group by item_id
 ),
 
@@ -79,10 +82,16 @@ joined as (
 
 final as (
     select
-        joined.* replace (
-            {{ converted('joined.price', 'joined.currency', 'rates.rate') }} as price,
-            '{{ var("currency") }}' as currency
-        )
+        joined.item_id,
+        joined.title,
+        joined.description,
+        joined.category,
+        joined.brand,
+        {{ converted('joined.price', 'joined.currency', 'rates.rate') }} as price,
+        '{{ var("currency") }}' as currency,
+        joined.is_in_stock,
+        joined.available_from,
+        joined.available_until
     from joined
     left join rates on joined.currency = rates.currency
 )

@@ -143,6 +143,14 @@ returned as (
     from allocations
 ),
 
+given_back as (
+    select
+        order_line_id,
+        sum(refunded_value) as refunded_value
+    from returned
+    group by order_line_id
+),
+
 orders as (
     select
         order_id,
@@ -182,13 +190,7 @@ remains as (
         sum(remaining_value) over (partition by lines.order_id) as order_remaining
     from lines
     semi join amounts on lines.order_id = amounts.order_id
-    left join (
-        select
-            order_line_id,
-            sum(refunded_value) as refunded_value
-        from returned
-        group by order_line_id
-    ) as given_back on lines.order_line_id = given_back.order_line_id
+    left join given_back on lines.order_line_id = given_back.order_line_id
 ),
 
 -- An amount takes the same share of each line. Shares are differences of rounded sums, so they add up to the cent.

@@ -1,6 +1,5 @@
 with orders as (
-    select *
-    from {{ ref('stg_orders') }}
+    select * from {{ ref('stg_orders') }}
     where line_type in ('sale', 'return') and not is_test
 ),
 
@@ -10,6 +9,11 @@ messages as (
 
 feedback as (
     select * from {{ ref('stg_feedback') }}
+),
+
+purchases as (
+    select * from {{ ref('stg_events') }}
+    where event_type = 'purchase' and not is_bot
 ),
 
 -- What a tracker saw of an order that the shop tells of: when, on which device, in which visit.
@@ -23,9 +27,8 @@ seen_orders as (
         {{ first_by('channel', 'occurred_at', 'event_id') }} as channel,
         {{ first_by('campaign', 'occurred_at', 'event_id') }} as campaign,
         {{ first_by('device', 'occurred_at', 'event_id') }} as device
-    from {{ ref('stg_events') }}
-    semi join orders using (order_id)
-    where event_type = 'purchase' and not is_bot
+    from purchases
+    where order_id in (select orders.order_id from orders)
     group by order_id
 ),
 
@@ -78,7 +81,7 @@ order_lines as (
         seen_orders.device,
         orders.country,
         orders.region,
-        orders.line_type = 'sale' and seen_orders.order_id is not null as is_session_event,
+        orders.line_type = 'sale' and seen_orders.order_id is not null as opens_session,
         orders.file_id
     from orders
     left join owners on orders.order_id = owners.order_id
@@ -112,7 +115,7 @@ final as (
         medium as channel,
         campaign,
         device,
-        false as is_session_event,
+        false as opens_session,
         file_id
     from messages
     where (medium = 'email' and message_type in ('open', 'click')) or (medium = 'push' and message_type = 'open')
@@ -134,7 +137,7 @@ final as (
         item_id,
         1 as quantity,
         0 as discount,
-        coalesce(medium not in ('email', 'push', 'sms'), true) as is_session_event,
+        coalesce(medium not in ('email', 'push', 'sms'), true) as opens_session,
         file_id
     from feedback
 )
