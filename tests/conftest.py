@@ -6,12 +6,16 @@ from pathlib import Path
 import pytest
 
 from jobs.settings import PROJECT_ROOT, Settings
+from tests.robustness import quick_duckdb
 
 # A developer's own deployment must not leak into a test; Airflow is told where to live by the tests that start it.
 for _name in [name for name in os.environ if name.startswith(("PERSONALAKE_", "AIRFLOW_"))]:
     if _name != "PERSONALAKE_REAL_DATA":
         del os.environ[_name]
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+# A load opens a few connections, and each would hash two extensions of tens of megabytes, which the lock file has pinned.
+quick_duckdb.install()
 
 REAL_DATA = Path(
     os.environ.get("PERSONALAKE_REAL_DATA") or PROJECT_ROOT / "../shared/data"

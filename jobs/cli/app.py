@@ -60,6 +60,86 @@ def _open_run(
 
 
 @app.command()
+def demo(
+    customers: Annotated[int | None, typer.Option(help="Customers of the demo shop.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of the demo shop.")] = None,
+    logs_only: Annotated[
+        bool,
+        typer.Option("--logs-only", help="Write the logs and stop: Airflow is to run the chain."),
+    ] = False,
+) -> None:
+    """Write the logs of a demo shop and run the whole chain on them."""
+    from jobs.cli.running import run_chain, write_demo_shop
+    from jobs.cli.showing import show_outcome
+
+    pipeline_run = _open_run(None, None)
+    directory = write_demo_shop(pipeline_run, err, n_customers=customers, seed=seed)
+    if logs_only:
+        out.print(f"The demo shop's logs are in {escape(str(directory))}", soft_wrap=True)
+        return
+    outcome = run_chain(pipeline_run, err)
+    show_outcome(outcome, pipeline_run, out)
+    if outcome.failures:
+        raise typer.Exit(1)
+
+
+@app.command()
+def init(
+    place: Annotated[
+        str,
+        typer.Option(
+            "--from", help="A file, a folder or a pattern with logs; local, or s3://bucket/prefix/."
+        ),
+    ],
+    name: Annotated[
+        str | None, typer.Option(help="Name of the run; from the place unless given.")
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(help="File of the run configuration; config/<name>.yml unless given."),
+    ] = None,
+) -> None:
+    """Look at logs, recognise their formats, and write a run configuration with guessed mappings. Loads nothing."""
+    from jobs.cli.drafting import draft_configuration, make_name, write_draft
+    from jobs.cli.looking import find_place, look_at, name_place
+    from jobs.cli.sources import show_draft
+    from jobs.settings import PROJECT_ROOT
+
+    found = look_at(find_place(place))
+    run_name = make_name(name or name_place(place))
+    config_path = output or PROJECT_ROOT / "config" / f"{run_name}.yml"
+    draft = draft_configuration(found, run_name, config_path)
+    write_draft(draft)
+    show_draft(draft, out)
+
+
+@app.command()
+def validate(
+    config: Annotated[Path, typer.Option("--config", "-c", help="Run configuration (YAML).")],
+) -> None:
+    """Check a run configuration and show what its sources would give, column by column. Loads nothing."""
+    from jobs.cli.each import doubt_formats, sample_each
+    from jobs.cli.sources import show_failures, show_samples
+    from jobs.pipeline import find_segments_dir
+    from jobs.segments import load_segments
+
+    pipeline_run = _open_run(config, None)
+    samples, faults = sample_each(pipeline_run)
+    rules = load_segments(find_segments_dir(pipeline_run))
+    show_samples(samples, doubt_formats(pipeline_run, samples), out)
+    show_failures(faults, out)
+    poor = [sample.name for sample in samples if not sample.count_good]
+    if poor or faults:
+        names = ", ".join([*faults, *poor])
+        out.print(f"[bold red]Not ready:[/] {escape(names)} would give no row", soft_wrap=True)
+        raise typer.Exit(1)
+    out.print(
+        f"[green]{escape(str(config))} is valid[/]: {len(samples)} sources, {len(rules)} rule segments",
+        soft_wrap=True,
+    )
+
+
+@app.command()
 def run(
     config: Annotated[Path, typer.Option("--config", "-c", help="Run configuration (YAML).")],
     as_of: Annotated[
@@ -126,54 +206,6 @@ def load(
 
 
 @app.command()
-def demo(
-    customers: Annotated[int | None, typer.Option(help="Customers of the demo shop.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Seed of the demo shop.")] = None,
-    logs_only: Annotated[
-        bool,
-        typer.Option("--logs-only", help="Write the logs and stop: Airflow is to run the chain."),
-    ] = False,
-) -> None:
-    """Write the logs of a demo shop and run the whole chain on them."""
-    from jobs.cli.running import run_chain, write_demo_shop
-    from jobs.cli.showing import show_outcome
-
-    pipeline_run = _open_run(None, None)
-    directory = write_demo_shop(pipeline_run, err, n_customers=customers, seed=seed)
-    if logs_only:
-        out.print(f"The demo shop's logs are in {escape(str(directory))}", soft_wrap=True)
-        return
-    outcome = run_chain(pipeline_run, err)
-    show_outcome(outcome, pipeline_run, out)
-
-
-@app.command()
-def validate(
-    config: Annotated[Path, typer.Option("--config", "-c", help="Run configuration (YAML).")],
-) -> None:
-    """Check a run configuration and show what its sources would give, column by column. Loads nothing."""
-    from jobs.cli.each import doubt_formats, sample_each
-    from jobs.cli.sources import show_failures, show_samples
-    from jobs.pipeline import find_segments_dir
-    from jobs.segments import load_segments
-
-    pipeline_run = _open_run(config, None)
-    samples, faults = sample_each(pipeline_run)
-    rules = load_segments(find_segments_dir(pipeline_run))
-    show_samples(samples, doubt_formats(pipeline_run, samples), out)
-    show_failures(faults, out)
-    poor = [sample.name for sample in samples if not sample.count_good]
-    if poor or faults:
-        names = ", ".join([*faults, *poor])
-        out.print(f"[bold red]Not ready:[/] {escape(names)} would give no row", soft_wrap=True)
-        raise typer.Exit(1)
-    out.print(
-        f"[green]{escape(str(config))} is valid[/]: {len(samples)} sources, {len(rules)} rule segments",
-        soft_wrap=True,
-    )
-
-
-@app.command()
 def rejects(
     source: SourcesOption = None,
     limit: Annotated[int, typer.Option(min=1, help="At most so many reasons.")] = 20,
@@ -217,33 +249,11 @@ def replay(
 
 
 @app.command()
-def init(
-    place: Annotated[
-        str,
-        typer.Option(
-            "--from", help="A file, a folder or a pattern with logs; local, or s3://bucket/prefix/."
-        ),
-    ],
-    name: Annotated[
-        str | None, typer.Option(help="Name of the run; from the place unless given.")
-    ] = None,
-    output: Annotated[
-        Path | None,
-        typer.Option(help="File of the run configuration; config/<name>.yml unless given."),
-    ] = None,
-) -> None:
-    """Look at logs, recognise their formats, and write a run configuration with guessed mappings. Loads nothing."""
-    from jobs.cli.drafting import draft_configuration, make_name, write_draft
-    from jobs.cli.looking import find_place, look_at, name_place
-    from jobs.cli.sources import show_draft
-    from jobs.settings import PROJECT_ROOT
+def status(config: ConfigOption = None, lake: LakeOption = None) -> None:
+    """Show what the lake holds, how fresh it is, what ran last and what the gates found."""
+    from jobs.cli.showing import show_status
 
-    found = look_at(find_place(place))
-    run_name = make_name(name or name_place(place))
-    config_path = output or PROJECT_ROOT / "config" / f"{run_name}.yml"
-    draft = draft_configuration(found, run_name, config_path)
-    write_draft(draft)
-    show_draft(draft, out)
+    show_status(_open_run(config, lake), out)
 
 
 @app.command()
@@ -280,14 +290,6 @@ def sql(
         raise typer.Exit(1) from fault
     finally:
         con.close()
-
-
-@app.command()
-def status(config: ConfigOption = None, lake: LakeOption = None) -> None:
-    """Show what the lake holds, how fresh it is, what ran last and what the gates found."""
-    from jobs.cli.showing import show_status
-
-    show_status(_open_run(config, lake), out)
 
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})

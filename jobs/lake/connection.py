@@ -29,6 +29,7 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 LAKE = "lake"
+_ATTACH_ATTEMPTS = 5
 MAX_CONFLICT_RETRIES = 20  # two writers of one partition settle within a few rounds
 # Faults of a catalog that no retry mends.
 _PERMANENT_MARKS = ("not a database", "malformed", "does not match existing data path")
@@ -140,6 +141,19 @@ def check_folder(settings: Settings, *, read_only: bool) -> None:
         )
 
 
+def _attach(con: duckdb.DuckDBPyConnection, target: str, options: list[str]) -> None:
+    """Attach the lake; again where another process is just making the same catalog's tables."""
+    for attempt in range(1, _ATTACH_ATTEMPTS + 1):
+        try:
+            con.execute(f"ATTACH {_quoted(target)} AS {LAKE} ({', '.join(options)})")
+        except duckdb.Error as err:
+            if attempt == _ATTACH_ATTEMPTS or "Failed to initialize DuckLake" not in str(err):
+                raise
+            time.sleep(0.2 * attempt)
+        else:
+            return
+
+
 def attach_lake(con: duckdb.DuckDBPyConnection, settings: Settings, *, read_only: bool) -> None:
     """Load the extensions, attach the lake as `lake` and make it the default database."""
     check_folder(settings, read_only=read_only)
@@ -179,7 +193,7 @@ def attach_lake(con: duckdb.DuckDBPyConnection, settings: Settings, *, read_only
     if settings.threads:
         con.execute(f"SET threads = {settings.threads}")
     try:
-        con.execute(f"ATTACH {_quoted(target)} AS {LAKE} ({', '.join(options)})")
+        _attach(con, target, options)
     except duckdb.Error as err:
         where = "PostgreSQL" if settings.is_shared_catalog else str(settings.lake_dir)
         # The server's text repeats the connection string, password and all: only its first line without it is passed on.

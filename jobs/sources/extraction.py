@@ -326,7 +326,7 @@ def _load_open_files(
     staged = stage(con, name, files, limits)
     withdrawn = withdraw(con, name, replaced) if replaced else {}
     write_batch(con, name, staged, load_key(settings), started_at, withdrawn, counts)
-    main = next(item for item in staged if item.is_main)
+    main = staged[0]
     rows, rejected = counts.of_entity[main.entity.name]
     if rows >= MIN_ROWS_FOR_RATE and rejected > source.config.max_reject_rate * rows:
         reasons = ", ".join(f"{code} {count}" for code, count in sorted(counts.reasons.items()))

@@ -158,7 +158,10 @@ def read_header(layout: Layout, path: Path, shown_path: str) -> list[str]:
         return []
     if layout.header:
         return list(layout.header)
-    names = next(csv.reader([_first_line(path, shown_path)], delimiter=layout.delimiter), [])
+    try:
+        names = next(csv.reader([_first_line(path, shown_path)], delimiter=layout.delimiter), [])
+    except csv.Error as err:
+        raise _no_header(shown_path) from err
     seen: dict[str, int] = {}
     header = []
     for position, name in enumerate(names, start=1):
@@ -166,6 +169,12 @@ def read_header(layout: Layout, path: Path, shown_path: str) -> list[str]:
         seen[unique.lower()] = seen.get(unique.lower(), 0) + 1
         header.append(unique if seen[unique.lower()] == 1 else f"{unique} ({seen[unique.lower()]})")
     return header
+
+
+def _no_header(shown_path: str) -> InputDataError:
+    return InputDataError(
+        f"reading {shown_path}: its first line names no columns; a CSV file needs a header line"
+    )
 
 
 def _first_line(path: Path, shown_path: str) -> str:
@@ -192,8 +201,13 @@ def check_header(source: PlannedSource, layout: Layout, header: list[str], shown
     Raises:
         ConfigError: the layout reads a column that the file lacks, or has twice.
     """
-    if layout.file_type != "csv" or not header:
+    if layout.file_type != "csv":
         return
+    if not header:
+        raise _no_header(shown_path)
+    # Without one known name the line may be no header but a row, and its values personal.
+    has_names = bool(set(header) & set(layout.fields.values()))
+    shown = f" (it has {', '.join(header)[:500]})" if has_names else ""
     for name, column in layout.fields.items():
         where = source.mapping_path or f"format {source.config.format}"
         if f"{column} (2)" in header:
@@ -206,7 +220,7 @@ def check_header(source: PlannedSource, layout: Layout, header: list[str], shown
             hint = f"; did you mean {near[0]!r}?" if near else ""
             raise ConfigError(
                 f"source {source.config.name}: {where} names the column {column!r}, which {shown_path} "
-                f"does not have (it has {', '.join(header)}){hint}"
+                f"does not have{shown}{hint}"
             )
 
 

@@ -229,7 +229,9 @@ def _place_missing(con: duckdb.DuckDBPyConnection, group: list[OpenFile], layout
             )
             rejects.append((path, entity, number, code, reason, text))
         missing = sorted({*gone, *(row[2] for row in rejects if row[0] == path)})
-        shifts += [(path, line - index, index + 1) for index, line in enumerate(missing)]
+        # Of several missing lines in a row the last one tells how far what follows has moved.
+        by_start = {line - index: index + 1 for index, line in enumerate(missing)}
+        shifts += [(path, start, shift) for start, shift in by_start.items()]
     _append(con, "shifts", ["local_path", "from_line", "shift"], shifts)
     names = ["local_path", "entity", "line_number", "reason_code", "reason", "raw_text"]
     _append(con, "extra_rejects", names, rejects)

@@ -17,6 +17,7 @@ import numpy as np
 from jobs.errors import ConfigError, InputDataError
 
 MAX_KEPT_BYTES = 1_000_000
+_SEPARATOR = b"\x1f"  # where the loader's own reader would split a line
 # Removed lines are held in memory; a file that is wrong throughout must end with a message before the memory does.
 _MAX_REMOVED_BYTES = 512_000_000
 _LINE_OVERHEAD_BYTES = 100
@@ -102,6 +103,7 @@ class CleanText:
             return True
         return (
             b"\0" not in chunk
+            and _SEPARATOR not in chunk
             and self._is_utf8(chunk)
             and self._has_one_line_end(chunk)
             and self._has_no_blank_line(chunk)
@@ -302,7 +304,7 @@ class CleanCopy:
 
     def _write_fitting(self, text: str) -> bool:
         """Write lines that all fit; False, with nothing written, when one does not."""
-        if "\0" in text:
+        if "\0" in text or _SEPARATOR.decode() in text:
             return False
         try:
             data = f"\n{text}\n".encode()

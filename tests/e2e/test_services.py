@@ -26,6 +26,7 @@ from tests.servers import HOST, run_postgres
 pytestmark = pytest.mark.e2e
 
 CHAIN = ["extract_logs", "build_features", "train_models", "export_audiences"]
+URGENT = "extract_urgent_logs"
 # Large enough for clusters, a propensity model and recommendations; small enough for a minute.
 SHOP = DemoShopConfig(n_customers=400, n_items=120, n_days=200, last_day=date(2026, 6, 30))
 
@@ -117,6 +118,18 @@ def test_services_run_the_whole_chain(
     assert customers > SHOP.n_customers / 2
     assert recommendations > customers
     assert list((services.folder / "data" / "exports").rglob("manifest.json"))
+
+
+def test_lane_without_urgent_sources_is_skipped(services: ComposeServices, env_file: Path) -> None:
+    password = split_env_file(env_file)["AIRFLOW_ADMIN_PASSWORD"]
+    airflow = AirflowClient(f"http://{HOST}:{services.ports['api']}", "admin", password)
+    airflow.trigger(URGENT, {"config": str(PROJECT_ROOT / "config" / "demo.yml")})
+    airflow.wait_for_chain([URGENT], seconds=120)
+    [run] = airflow.get(f"dags/{URGENT}/dagRuns")["dag_runs"]
+    tasks = airflow.get(f"dags/{URGENT}/dagRuns/{run['dag_run_id']}/taskInstances")
+    states = {task["task_id"]: task["state"] for task in tasks["task_instances"]}
+    assert states.pop("find_sources") == "success"
+    assert set(states.values()) == {"skipped"}
 
 
 def test_api_without_the_password_is_closed(services: ComposeServices) -> None:

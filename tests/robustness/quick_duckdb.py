@@ -10,9 +10,12 @@ import duckdb
 connect_checked = duckdb.connect
 
 
-def connect(database: str = ":memory:", *, config: dict[str, Any] | None = None) -> Any:
+def connect(
+    database: str = ":memory:", read_only: bool = False, config: dict[str, Any] | None = None
+) -> Any:
     """Open DuckDB as `duckdb.connect` does, and trust the extensions."""
-    return connect_checked(database, config={**(config or {}), "allow_unsigned_extensions": "true"})
+    settings = {**(config or {}), "allow_unsigned_extensions": "true"}
+    return connect_checked(database, read_only=read_only, config=settings)
 
 
 def install() -> None:

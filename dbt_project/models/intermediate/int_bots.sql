@@ -1,7 +1,7 @@
-{% set n_gaps = var('bot_pace_gaps') | int %}
-{% set n_views = var('bot_views_without_pause') | int %}
-{% set pause_ms = 1000 * (var('bot_pause_seconds') | int) %}
-{% set visit_ms = 60000 * (var('inactivity_minutes') | int) %}
+{% set pace_gaps = var('bot_pace_gaps') | int(1) %}
+{% set max_views = var('bot_views_without_pause') | int(1) %}
+{% set pause_ms = 1000 * (var('bot_pause_seconds') | int(1)) %}
+{% set visit_ms = 60000 * (var('inactivity_minutes') | int(1)) %}
 
 with flagged as (
     select
@@ -67,7 +67,7 @@ suspects as (
         max(max_minute) * 2 > {{ var('bot_events_per_minute') }}
         or max(max_hour) * 2 > {{ var('bot_events_per_hour') }} as may_be_fast,
         -- Who pays is no crawler.
-        max(n_views) * 2 > {{ [n_gaps, n_views] | min }} and sum(n_purchases) = 0 as may_be_steady
+        max(n_views) * 2 > {{ [pace_gaps, max_views] | min }} and sum(n_purchases) = 0 as may_be_steady
     from days
     group by actor_id
 ),
@@ -110,21 +110,23 @@ gaps as (
 runs as (
     select
         actor_id,
-        count(gap_ms) over unpaused = {{ n_views }}
+        count(gap_ms) over unpaused = {{ max_views }}
         and max(gap_ms) over unpaused <= {{ pause_ms }} as is_unpaused,
-        count(gap_ms) over steady as n_gaps,
-        max(gap_ms) over steady as max_gap_ms,
-        sum(gap_ms) over steady as sum_gaps,
-        sum(gap_ms * gap_ms) over steady as sum_squares,
+        count(gap_ms) over steady = {{ pace_gaps }}
+        and max(gap_ms) over steady <= {{ visit_ms }}
         -- A log of whole minutes makes everybody's gaps equal.
-        bool_or(viewed_ms % 60000 > 0) over steady as has_seconds
+        and bool_or(viewed_ms % 60000 > 0) over steady
+        -- Variance < (spread * mean) squared, in exact numbers, so that it is the same on every machine.
+        and {{ pace_gaps }} * sum(gap_ms * gap_ms) over steady - sum(gap_ms) over steady * sum(gap_ms) over steady
+        < {{ var('bot_pace_spread') }} * {{ var('bot_pace_spread') }}
+        * sum(gap_ms) over steady * sum(gap_ms) over steady as is_steady
     from gaps
     window
         unpaused as (
             partition by actor_id order by viewed_ms
-            rows between {{ n_views - 1 }} preceding and current row
+            rows between {{ max_views - 1 }} preceding and current row
         ),
-        steady as (partition by actor_id order by viewed_ms rows between {{ n_gaps - 1 }} preceding and current row)
+        steady as (partition by actor_id order by viewed_ms rows between {{ pace_gaps - 1 }} preceding and current row)
 ),
 
 broken as (
@@ -141,12 +143,7 @@ broken as (
         actor_id,
         case
             when bool_or(is_unpaused) then 'views_without_pause'
-            -- In whole numbers, so that it is the same on every machine: variance < (spread * mean) squared.
-            when bool_or(
-                n_gaps = {{ n_gaps }} and max_gap_ms <= {{ visit_ms }} and has_seconds
-                and n_gaps * sum_squares - sum_gaps * sum_gaps
-                < {{ var('bot_pace_spread') }} * {{ var('bot_pace_spread') }} * sum_gaps * sum_gaps
-            ) then 'constant_pace'
+            when bool_or(is_steady) then 'constant_pace'
         end as rule
     from runs
     group by actor_id

@@ -94,13 +94,20 @@ def _append(con: duckdb.DuckDBPyConnection, table: str, rows: list[Mapping[str, 
 def fill_raw(con: duckdb.DuckDBPyConnection) -> None:
     create_tables(con)
     _append(con, "raw.events", EVENTS)
-    _append(con, "raw.items", [{"source": "shop", "file_id": "f2", **item} for item in ITEMS])
+    _append(
+        con,
+        "raw.items",
+        [
+            {"item_record_id": item["item_id"], "source": "shop", "file_id": "f2", **item}
+            for item in ITEMS
+        ],
+    )
     _append(
         con,
         "raw.consents",
         [
             {
-                "source": "crm", "user_id": user, "purpose": "marketing", "state": state,
+                "consent_id": f"c{number}", "source": "crm", "user_id": user, "purpose": "marketing", "state": state,
                 "recorded_at": _at(at), "received_at": _at(at), "file_id": "f3", "line_number": number,
             }
             for number, (user, state, at) in enumerate(CONSENTS, start=1)

@@ -43,7 +43,7 @@ CREATE TABLE lake.exports.recommendations (customer_id VARCHAR, rank INTEGER, it
 ROWS = """
 INSERT INTO lake.core.customers VALUES ('c1'), ('c2'), ('c3'), ('c4');
 INSERT INTO lake.raw.consents BY NAME
-    SELECT 'crm' AS source, user_id, purpose, state, day::TIMESTAMPTZ AS recorded_at, 'f' AS file_id, 1 AS line_number
+    SELECT concat_ws(' ', user_id, purpose, state) AS consent_id, 'crm' AS source, user_id, purpose, state, day::TIMESTAMPTZ AS recorded_at, 'f' AS file_id, 1 AS line_number
     FROM (VALUES ('c1', 'marketing', 'granted', '2026-01-01 00:00:00+00'),
         ('c1', 'analytics', 'withdrawn', '2026-01-02 00:00:00+00'),
         ('c2', 'marketing', 'denied', '2026-01-01 00:00:00+00'),
@@ -76,7 +76,7 @@ INSERT INTO lake.exports.recommendations VALUES
 # Beside what `ROWS` holds: c1 changes their mind after `REQUEST.as_of`.
 WITHDRAWAL = """
 INSERT INTO lake.raw.consents BY NAME
-    SELECT 'crm' AS source, 'c1' AS user_id, 'marketing' AS purpose, 'withdrawn' AS state,
+    SELECT 'g1' AS consent_id, 'crm' AS source, 'c1' AS user_id, 'marketing' AS purpose, 'withdrawn' AS state,
         TIMESTAMPTZ '2026-02-03 00:00:00+00' AS recorded_at, 'g' AS file_id, 1 AS line_number
 """
 

@@ -205,7 +205,7 @@ def test_run_gate_a_rejected_consent_stops_the_run(settings: Settings) -> None:
     )
     version = (
         "INSERT INTO lake.raw.files BY NAME SELECT '{file}' AS file_id, 'crm' AS source, 'consents' AS entity, "
-        "'crm.csv' AS path, '{file}' AS sha256, TIMESTAMPTZ '{day} 00:00:00+00' AS loaded_at"
+        "'crm.csv' AS path, 'crm.csv' AS delivery, 'loaded' AS state, '{file}' AS sha256, TIMESTAMPTZ '{day} 00:00:00+00' AS loaded_at"
     )
     fill(settings, version.format(file="f1", day="2026-01-30"))
     fill(settings, reject.format(entity="profiles", line=1))

@@ -99,7 +99,7 @@ def fill(settings: Settings, *, with_dbt: bool) -> None:
                 con.execute(statement)
         con.execute(
             "insert into lake.raw.files by name select 'f1' as file_id, 'web' as source, 'events' as entity, "
-            "'web.jsonl' as path, 'x' as sha256, 2000 as count_rows, 1989 as count_loaded, 7 as count_duplicates, "
+            "'web.jsonl' as path, 'web.jsonl' as delivery, 'loaded' as state, 'x' as sha256, 2000 as count_rows, 1989 as count_loaded, 7 as count_duplicates, "
             "4 as count_rejected, ?::timestamptz as loaded_at",
             [AS_OF],
         )

@@ -143,3 +143,17 @@ def test_unknown_values_of_closed_lists_are_rejected_and_known_ones_understood(d
         ("missing_field", "none of user_id and anonymous_id has a value"),
         ("unknown_value", "state is none of granted, denied, withdrawn"),
     ]
+
+
+def test_nul_in_a_string_is_read_and_rejected_like_any_text(deployment):
+    mapping = EVENTS.format(kind="jsonl").replace("who,", "who, currency: money,")
+    deployment.configure("name: web, path: '*.jsonl', mapping: events.yml", events=mapping)
+    line = '{"time":"2026-06-01T10:00:00Z","kind":"view","who":"a\\u0000b","money":"%s"}\n'
+    deployment.write("a.jsonl", line % "EUR" + line % "\\u0000")
+
+    deployment.extract()
+
+    assert deployment.query("SELECT user_id FROM raw.events") == [("a\ufffdb",)]
+    assert deployment.query("SELECT line_number, reason_code FROM raw.rejects") == [
+        (2, "unknown_currency")
+    ]
