@@ -83,7 +83,8 @@ def load(data_dir: Path, config_path: Path, memory_limit: str) -> int:
 
 
 def _copy(logs: Path, target: Path, memory_limit: str) -> int:
-    con = duckdb.connect(config={"memory_limit": memory_limit, "enable_progress_bar": "false"})
+    con = duckdb.connect(config={"memory_limit": memory_limit})
+    con.execute("SET enable_progress_bar = false")
     row = con.execute(
         f"COPY (FROM read_json('{logs}/*.jsonl', format = 'newline_delimited', ignore_errors = true)) "
         f"TO '{target}' (FORMAT parquet, COMPRESSION zstd)"

@@ -25,7 +25,8 @@ def _write_events(
     path: Path, first: int, count: int, day: float, n_days: float, n_visitors: int
 ) -> int:
     """Write `count` events from number `first` on, spread over `n_days` from `day` on."""
-    con = duckdb.connect(config={"enable_progress_bar": "false"})
+    con = duckdb.connect()
+    con.execute("SET enable_progress_bar = false")
     con.execute(
         f"""
         COPY (

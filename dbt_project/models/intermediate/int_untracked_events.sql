@@ -53,8 +53,12 @@ order_lines as (
             else orders.ordered_at
         end as occurred_at,
         orders.ordered_at,
+        -- Before the shop told, a sale was known of whom the tracker named, if it did.
         case
-            when orders.line_type = 'sale' then least(orders.received_at, seen_orders.received_at)
+            when
+                orders.line_type = 'sale'
+                and seen_orders.user_id = coalesce(orders.user_id, owners.user_id, seen_orders.user_id)
+                then least(orders.received_at, seen_orders.received_at)
             else orders.received_at
         end as received_at,
         -- The order says whose device it was, unless the tracker knows this user by another id.

@@ -16,17 +16,17 @@ PHONE, LAPTOP, SHARED = "a-phone", "a-laptop", "a-shared"
 _LINEAGE = {"model_version": "v1", "run_id": "r1"}
 
 
-def _at(text: str) -> datetime:
+def at(text: str) -> datetime:
     return datetime.fromisoformat(text).replace(tzinfo=UTC)
 
 
-def _event(event_id: str, event_type: str, at: str, **fields: Any) -> dict[str, Any]:
+def _event(event_id: str, event_type: str, when: str, **fields: Any) -> dict[str, Any]:
     return {
         "event_id": event_id,
         "source": "shop",
         "event_type": event_type,
-        "occurred_at": _at(at),
-        "received_at": _at(fields.pop("received_at", at)),
+        "occurred_at": at(when),
+        "received_at": at(fields.pop("received_at", when)),
         "is_bot": False,
         "file_id": "f1",
         **fields,
@@ -85,7 +85,7 @@ DAYS = [date(2026, 2, 14), date(2026, 2, 21), date(2026, 2, 28)]
 RULE_MEMBERS = [("u1", DAYS[0]), ("u1", DAYS[2]), ("u2", DAYS[0]), ("u2", DAYS[1]), ("u2", DAYS[2])]
 
 
-def _append(con: duckdb.DuckDBPyConnection, table: str, rows: list[Mapping[str, Any]]) -> None:
+def append(con: duckdb.DuckDBPyConnection, table: str, rows: list[Mapping[str, Any]]) -> None:
     columns = TABLES[table].columns
     full = [{name: row.get(name) for name in columns} for row in rows]
     append_rows(con, table, pl.DataFrame(full, infer_schema_length=None))
@@ -93,8 +93,8 @@ def _append(con: duckdb.DuckDBPyConnection, table: str, rows: list[Mapping[str, 
 
 def fill_raw(con: duckdb.DuckDBPyConnection) -> None:
     create_tables(con)
-    _append(con, "raw.events", EVENTS)
-    _append(
+    append(con, "raw.events", EVENTS)
+    append(
         con,
         "raw.items",
         [
@@ -102,23 +102,23 @@ def fill_raw(con: duckdb.DuckDBPyConnection) -> None:
             for item in ITEMS
         ],
     )
-    _append(
+    append(
         con,
         "raw.consents",
         [
             {
                 "consent_id": f"c{number}", "source": "crm", "user_id": user, "purpose": "marketing", "state": state,
-                "recorded_at": _at(at), "received_at": _at(at), "file_id": "f3", "line_number": number,
+                "recorded_at": at(when), "received_at": at(when), "file_id": "f3", "line_number": number,
             }
-            for number, (user, state, at) in enumerate(CONSENTS, start=1)
+            for number, (user, state, when) in enumerate(CONSENTS, start=1)
         ],
     )  # fmt: skip
 
 
 def fill_ml(con: duckdb.DuckDBPyConnection) -> None:
     rule = {"segment_id": "keen", "segment_name": "Keen", "rule_version": "1", **_LINEAGE}
-    _append(con, "ml.segments", [rule | {"as_of_date": day} for day in DAYS])
-    _append(
+    append(con, "ml.segments", [rule | {"as_of_date": day} for day in DAYS])
+    append(
         con,
         "ml.segment_memberships",
         [
@@ -128,13 +128,13 @@ def fill_ml(con: duckdb.DuckDBPyConnection) -> None:
     )
     last = {"as_of_date": DAYS[2], "customer_id": "u1", **_LINEAGE}
     cluster = {"cluster_id": "c1", "cluster_name": "Keen buyers"}
-    _append(con, "ml.clusters", [last | cluster | {"as_of_date": DAYS[0]}])
-    _append(con, "ml.customer_clusters", [last | cluster])
-    _append(
+    append(con, "ml.clusters", [last | cluster | {"as_of_date": DAYS[0]}])
+    append(con, "ml.customer_clusters", [last | cluster])
+    append(
         con, "ml.scores", [last | {"score_name": "purchase_30d", "probability": 0.5, "decile": 10}]
     )
-    recommended = last | {"source": "neighbours", "expires_at": _at("2026-03-08 00:00")}
-    _append(
+    recommended = last | {"source": "neighbours", "expires_at": at("2026-03-08 00:00")}
+    append(
         con,
         "ml.recommendations",
         [

@@ -219,6 +219,100 @@ def test_run_gate_a_rejected_consent_stops_the_run(settings: Settings) -> None:
     run_gate(settings, ["raw.rejects"], REQUEST, "r3")
 
 
+ORDER = (
+    "INSERT INTO lake.raw.orders BY NAME SELECT 'till' AS source, 'l1' AS order_line_id, 'o1' AS order_id, "
+    "TIMESTAMPTZ '2026-01-31 00:00:00+00' AS ordered_at, 'u1' AS user_id, 'f' AS file_id, "
+    "'{line_type}' AS line_type, {quantity} AS quantity, {price} AS price"
+)
+
+
+@pytest.mark.parametrize(
+    ("line_type", "quantity", "price", "fault"),
+    [
+        ("sale", 1, 0, None),
+        ("return", 2, 5, None),
+        ("adjustment", -1, -5, None),
+        ("sale", -1, 5, "pieces of a sale or a return are not below 0"),
+        ("return", -1, 5, "pieces of a sale or a return are not below 0"),
+        ("sale", 1, -5, "only a correction has a price or an amount below 0"),
+        ("gift", 1, 5, "expect_column_values_to_be_in_set"),
+    ],
+)
+def test_run_gate_only_corrections_of_orders_go_below_zero(
+    settings: Settings, line_type: str, quantity: int, price: int, fault: str | None
+) -> None:
+    fill(settings, ORDER.format(line_type=line_type, quantity=quantity, price=price))
+    if fault is None:
+        assert run_gate(settings, ["raw.orders"], REQUEST, "r1").warnings == ()
+        return
+    with pytest.raises(QualityGateError, match=f"1 critical expectation failed: .*{fault}") as e:
+        run_gate(settings, ["raw.orders"], REQUEST, "r1")
+    assert "(rows: source=till order_line_id=l1)" in str(e.value)
+
+
+FILE = (
+    "INSERT INTO lake.raw.files BY NAME SELECT 'f{n}' AS file_id, 'web' AS source, '{entity}' AS entity, "
+    "'a.csv' AS path, 'a.csv' AS delivery, 'f{n}' AS sha256, '{state}' AS state, 200 AS count_rows, "
+    "{loaded} AS count_loaded, 0 AS count_duplicates, {rejected} AS count_rejected, "
+    "TIMESTAMPTZ '2026-01-3{n} 00:00:00+00' AS loaded_at"
+)
+
+
+def test_run_gate_only_files_that_were_loaded_are_judged_by_their_counts(
+    settings: Settings,
+) -> None:
+    """One version of a file gives rows to two tables; another failed, and one was replaced."""
+    fill(
+        settings,
+        FILE.format(n=0, entity="events", state="superseded", loaded=0, rejected=150),
+        FILE.format(n=0, entity="orders", state="failed", loaded=0, rejected=150),
+        FILE.format(n=1, entity="events", state="loaded", loaded=200, rejected=0),
+        FILE.format(n=1, entity="orders", state="loaded", loaded=195, rejected=5),
+    )
+    assert run_gate(settings, ["raw.files"], REQUEST, "r1").warnings == ()
+    fill(settings, "UPDATE lake.raw.files SET state = 'loaded' WHERE state = 'superseded'")
+    with pytest.raises(QualityGateError, match="2 critical expectations failed") as e:
+        run_gate(settings, ["raw.files"], REQUEST, "r2")
+    assert "every line of a file is loaded, a duplicate or a reject: observed 1" in str(e.value)
+    assert "at most half of a file is rejected: observed 1" in str(e.value)
+
+
+def test_run_gate_a_version_that_was_loaded_twice_stops_the_run(settings: Settings) -> None:
+    again = FILE.format(n=1, entity="events", state="loaded", loaded=200, rejected=0)
+    fill(settings, again, again)
+    with pytest.raises(QualityGateError, match="there once for each table: observed 1"):
+        run_gate(settings, ["raw.files"], REQUEST, "r1")
+
+
+def test_run_gate_a_failed_file_is_a_warning_until_it_is_delivered_again(
+    settings: Settings,
+) -> None:
+    fill(settings, FILE.format(n=0, entity="events", state="failed", loaded=0, rejected=150))
+    warnings = run_gate(settings, ["raw.files"], REQUEST, "r1").warnings
+    assert [warning.expectation for warning in warnings] == [
+        "no file failed that was not delivered again"
+    ]
+    fill(settings, FILE.format(n=1, entity="events", state="loaded", loaded=200, rejected=0))
+    assert run_gate(settings, ["raw.files"], REQUEST, "r2").warnings == ()
+
+
+@pytest.mark.parametrize(("rank", "is_fine"), [("1", True), ("NULL", True), ("0", False)])
+def test_run_gate_ranks_of_feedback_are_counted_from_one(
+    settings: Settings, rank: str, is_fine: bool
+) -> None:
+    fill(
+        settings,
+        "INSERT INTO lake.raw.feedback BY NAME SELECT 'web' AS source, 'x1' AS feedback_id, "
+        "'click' AS feedback_type, 'i1' AS item_id, 'u1' AS user_id, 'f' AS file_id, "
+        f"TIMESTAMPTZ '2026-01-31 00:00:00+00' AS occurred_at, {rank} AS rank",
+    )
+    if is_fine:
+        assert run_gate(settings, ["raw.feedback"], REQUEST, "r1").warnings == ()
+        return
+    with pytest.raises(QualityGateError, match=r"column=rank, min_value=1\): observed 1 of 1"):
+        run_gate(settings, ["raw.feedback"], REQUEST, "r1")
+
+
 def test_run_gate_missing_table_is_an_input_error(settings: Settings) -> None:
     with pytest.raises(
         InputDataError, match=r"checking exports\.segments: no such table in the lake"

@@ -1,0 +1,159 @@
+"""Facts of one shop that several sources tell, see `merged_shop.py`, and a tracker's double firings in real logs."""
+
+from collections.abc import Iterator
+from datetime import date
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from jobs.lake import connect, create_tables, transact
+from jobs.settings import Settings
+from tests.integration.dbt import merged_shop
+from tests.integration.dbt.conftest import run_dbt
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture(scope="module")
+def merged(tmp_path_factory: pytest.TempPathFactory) -> Iterator[duckdb.DuckDBPyConnection]:
+    folder = tmp_path_factory.mktemp("merged_lake")
+    settings = Settings(data_dir=folder)
+    transact(settings, merged_shop.fill, message="rows of the test")
+    run_dbt(folder, merged_shop.MERGED, "build", "--exclude", "test_type:unit")
+    con = connect(settings)
+    yield con
+    con.close()
+
+
+def test_an_order_counts_once_as_the_shop_tells_it(merged: duckdb.DuckDBPyConnection) -> None:
+    orders = merged.execute(
+        "SELECT * EXCLUDE (ordered_at, is_refunded), strftime(ordered_at, '%m-%d %H:%M:%S') "
+        "FROM core.orders WHERE customer_id = 'ana' ORDER BY order_id"
+    ).fetchall()
+
+    # At 0.9: 30 dollars less 3, of which the newest file says that 8 were given back.
+    assert orders == [
+        ("o1", "ana", 2, 27.0, 2.7, 7.2, 17.1, 3.6, 4.5, "EUR", "01-10 10:06:30"),
+        ("o2", "ana", 1, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, "EUR", "02-20 15:00:00"),
+    ]
+
+
+def test_lines_keep_price_and_currency_beside_the_converted_values(
+    merged: duckdb.DuckDBPyConnection,
+) -> None:
+    lines = merged.execute(
+        "SELECT order_line_id, price, currency, exchange_rate, gross_value, discount, refunded_value, net_value "
+        "FROM core.order_lines WHERE order_id = 'o1' ORDER BY 1"
+    ).fetchall()
+
+    assert lines == [
+        ("s01", 20.0, "USD", 0.9, 18.0, 1.8, 4.8, 11.4),
+        ("s02", 5.0, "USD", 0.9, 9.0, 0.9, 2.4, 5.7),
+    ]
+
+
+def test_the_order_says_whose_device_it_was(merged: duckdb.DuckDBPyConnection) -> None:
+    """The visit is hers, with the order in it, from the day on which the shop's export told so."""
+    sessions = merged.execute(
+        "SELECT customer_id, count_events, count_orders FROM core.sessions "
+        "WHERE customer_id IN ('ana', $device)",
+        {"device": merged_shop.DEVICE},
+    ).fetchall()
+    assert sessions == [("ana", 6, 1)]
+    known = merged.execute(
+        "SELECT as_of_date, is_registered, count_orders, total_value, count_sessions_90d, count_email_opens_90d, "
+        "count_email_clicks_90d FROM features.customer_features WHERE customer_id = 'ana' ORDER BY 1"
+    ).fetchall()
+    assert known == [
+        (date(2026, 1, 30), True, 0, 0.0, 0, 1, 1),  # the export came a day later
+        (date(2026, 2, 28), True, 2, 17.1, 1, 1, 1),
+    ]
+
+
+def test_a_decision_on_the_device_is_hers(merged: duckdb.DuckDBPyConnection) -> None:
+    found = merged.execute(
+        "SELECT customers.customer_id FROM core.customers AS customers "
+        "JOIN intermediate.int_current_consents AS current USING (customer_id) "
+        "WHERE customers.has_marketing_consent AND current.has_consent"
+    ).fetchall()
+    assert found == [("ana",)]
+
+
+def test_purchases_told_again_count_once(merged: duckdb.DuckDBPyConnection) -> None:
+    lines = merged.execute(
+        "SELECT order_line_id, gross_value, exchange_rate FROM core.order_lines WHERE customer_id = $device ORDER BY 1",
+        {"device": merged_shop.RELOADER},
+    ).fetchall()
+    assert lines == [("t09", 7.0, 1.0), ("t11", 7.0, 1.0), ("t13", 0.0, None)]
+    assert merged.execute("SELECT count(*) FROM core.orders WHERE order_id = 'o3'").fetchall() == [
+        (0,)
+    ]
+
+
+def test_items_are_described_as_of_the_run(merged: duckdb.DuckDBPyConnection) -> None:
+    items = merged.execute(
+        "SELECT item_id, title, category, price, currency, is_in_stock FROM core.items ORDER BY 1"
+    ).fetchall()
+    assert items == [
+        ("bulb", "Bulb", None, 6.0, "EUR", False),
+        ("lamp", "Lamp", "c2", 24.0, "EUR", None),
+        ("vase", "Vase", None, 7.0, "EUR", None),
+    ]
+    categories = merged.execute(
+        "SELECT category_id, path, depth FROM core.categories ORDER BY 1"
+    ).fetchall()
+    assert categories == [("c1", "Home", 1), ("c2", "Home/Light", 2), ("c3", None, None)]
+
+
+def test_what_does_not_count_is_counted(merged: duckdb.DuckDBPyConnection) -> None:
+    found = merged.execute(
+        "SELECT source, sum(n_events), sum(n_bot_events), sum(n_bot_constant_pace), sum(n_told_by_shop), "
+        "sum(n_double_firing), sum(n_repeated_order), sum(n_without_rate), sum(n_late_days) "
+        "FROM marts.data_quality_daily GROUP BY 1 ORDER BY 1"
+    ).fetchall()
+    assert found == [
+        ("mailer", 2, 0, 0, 0, 0, 0, 0, 0),
+        ("till", 4, 0, 0, 0, 0, 0, 0, 0),
+        ("tracker", 44, 31, 31, 5, 1, 1, 1, 1),
+        ("web", 1, 0, 0, 0, 0, 0, 0, 0),
+    ]
+
+
+def test_double_firings_of_a_real_tracker_are_set_aside(real_data: Path, tmp_path: Path) -> None:
+    """5,690 purchase events, of which 273 follow one of the same user within a second."""
+    logs = real_data / "ga4_merch_store_purchases" / "purchase_items.parquet"
+
+    def fill(con: duckdb.DuckDBPyConnection) -> None:
+        create_tables(con)
+        con.execute(
+            """
+            INSERT INTO lake.raw.events BY NAME
+            SELECT 'e' || row_number() OVER () AS event_id, 'ga4' AS source, 'purchase' AS event_type,
+                make_timestamptz(event_timestamp) AS occurred_at, occurred_at AS received_at,
+                user_pseudo_id AS anonymous_id, nullif(item_name, '(not set)') AS item_id,
+                price::DECIMAL(18, 6) AS price, quantity::DECIMAL(18, 3) AS quantity,
+                false AS is_bot, 'f' AS file_id
+            FROM read_parquet(?)
+            """,
+            [str(logs)],
+        )
+
+    settings = Settings(data_dir=tmp_path)
+    transact(settings, fill, message="rows of the test")
+    run_dbt(tmp_path, {}, "run", "--select", "stg_events", "stg_orders", "int_set_aside_events")
+    con = connect(settings)
+    try:
+        found = con.execute(
+            """
+            SELECT count(*), count(rule), count(DISTINCT rule), count_if(n_set_aside NOT IN (0, n_lines))
+            FROM (
+                SELECT any_value(rule) AS rule, count(rule) AS n_set_aside, count(*) AS n_lines
+                FROM staging.stg_events LEFT JOIN intermediate.int_set_aside_events USING (event_id)
+                GROUP BY actor_id, occurred_at
+            )
+            """
+        ).fetchall()
+    finally:
+        con.close()
+    assert found == [(5690, 273, 1, 0)]
