@@ -27,8 +27,8 @@ $(VENV)/.ready: requirements.lock pyproject.toml
 demo: setup ## Run the whole pipeline on the logs of a demo shop
 	$(BIN)/personalake demo
 
-test: setup ## Run every test
-	$(BIN)/python -m pytest
+test: setup ## Run every test, two files at a time
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-unit: setup ## Run the quick tests
 	$(BIN)/python -m pytest tests/unit

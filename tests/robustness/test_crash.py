@@ -231,7 +231,7 @@ def test_two_loaders_at_once_killed_at_random_moments_load_each_file_once(
     while count_crashes < effort.crashes(count):
         job = place.make_job()
         count_lakes += 1
-        count_crashes += load_despite_kills([job, job], chance, 2 * seconds)
+        count_crashes += load_despite_kills([job, job], chance, 1.5 * seconds)
         assert count_whole_files(job.settings) == N_ALL_FILES
         check_same(read_contents(job.settings), contents)
     check_nothing_left_to_load(job, contents)
