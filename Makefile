@@ -28,7 +28,7 @@ demo: setup ## Run the whole pipeline on the logs of a demo shop
 	$(BIN)/personalake demo
 
 test: setup ## Run every test, two files at a time
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 test-unit: setup ## Run the quick tests
 	$(BIN)/python -m pytest tests/unit

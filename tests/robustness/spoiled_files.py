@@ -35,6 +35,7 @@ class LogFormat:
         head: lines before the records.
         lines: valid records.
         counts_lines: every line that is not blank is one row.
+        counts_records: `line_number` counts records, so blank lines have no number.
     """
 
     source: dict[str, Any]
@@ -43,6 +44,7 @@ class LogFormat:
     head: bytes = b""
     mapping: str = ""
     counts_lines: bool = False
+    counts_records: bool = False
 
 
 _SHOPIFY_HEAD = (
@@ -149,6 +151,7 @@ FORMATS: dict[str, LogFormat] = {
             b"\t".join([*_SNOWPLOW[:6], b"other", *_SNOWPLOW[7:]]),
             b"shop\tweb",
         ),
+        counts_records=True,
     ),
     "shopify_orders": LogFormat(
         {"format": "shopify_orders"},

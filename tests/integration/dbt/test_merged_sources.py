@@ -1,13 +1,12 @@
-"""Facts of one shop that several sources tell, see `merged_shop.py`, and a tracker's double firings in real logs."""
+"""Facts of one shop that several sources tell, see `merged_shop.py`."""
 
 from collections.abc import Iterator
 from datetime import date
-from pathlib import Path
 
 import duckdb
 import pytest
 
-from jobs.lake import connect, create_tables, transact
+from jobs.lake import connect, transact
 from jobs.settings import Settings
 from tests.integration.dbt import merged_shop
 from tests.integration.dbt.conftest import run_dbt
@@ -118,42 +117,3 @@ def test_what_does_not_count_is_counted(merged: duckdb.DuckDBPyConnection) -> No
         ("tracker", 44, 31, 31, 5, 1, 1, 1, 1),
         ("web", 1, 0, 0, 0, 0, 0, 0, 0),
     ]
-
-
-def test_double_firings_of_a_real_tracker_are_set_aside(real_data: Path, tmp_path: Path) -> None:
-    """5,690 purchase events, of which 273 follow one of the same user within a second."""
-    logs = real_data / "ga4_merch_store_purchases" / "purchase_items.parquet"
-
-    def fill(con: duckdb.DuckDBPyConnection) -> None:
-        create_tables(con)
-        con.execute(
-            """
-            INSERT INTO lake.raw.events BY NAME
-            SELECT 'e' || row_number() OVER () AS event_id, 'ga4' AS source, 'purchase' AS event_type,
-                make_timestamptz(event_timestamp) AS occurred_at, occurred_at AS received_at,
-                user_pseudo_id AS anonymous_id, nullif(item_name, '(not set)') AS item_id,
-                price::DECIMAL(18, 6) AS price, quantity::DECIMAL(18, 3) AS quantity,
-                false AS is_bot, 'f' AS file_id
-            FROM read_parquet(?)
-            """,
-            [str(logs)],
-        )
-
-    settings = Settings(data_dir=tmp_path)
-    transact(settings, fill, message="rows of the test")
-    run_dbt(tmp_path, {}, "run", "--select", "stg_events", "stg_orders", "int_set_aside_events")
-    con = connect(settings)
-    try:
-        found = con.execute(
-            """
-            SELECT count(*), count(rule), count(DISTINCT rule), count_if(n_set_aside NOT IN (0, n_lines))
-            FROM (
-                SELECT any_value(rule) AS rule, count(rule) AS n_set_aside, count(*) AS n_lines
-                FROM staging.stg_events LEFT JOIN intermediate.int_set_aside_events USING (event_id)
-                GROUP BY actor_id, occurred_at
-            )
-            """
-        ).fetchall()
-    finally:
-        con.close()
-    assert found == [(5690, 273, 1, 0)]

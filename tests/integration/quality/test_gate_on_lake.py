@@ -186,7 +186,7 @@ def test_run_gate_every_shipped_suite_can_be_evaluated(settings: Settings) -> No
     assert str(caught.value).startswith(
         "3 critical expectations failed: raw.files: expect_table_row"
     )
-    assert "raw.events: expect_table_row" in str(caught.value)
+    assert "raw.events: an event or an order is there: observed 1" in str(caught.value)
     assert "exports.segments: every customer consents: observed 1 unexpected rows" in str(
         caught.value
     )
@@ -248,6 +248,13 @@ def test_run_gate_only_corrections_of_orders_go_below_zero(
     with pytest.raises(QualityGateError, match=f"1 critical expectation failed: .*{fault}") as e:
         run_gate(settings, ["raw.orders"], REQUEST, "r1")
     assert "(rows: source=till order_line_id=l1)" in str(e.value)
+
+
+def test_run_gate_a_shop_without_a_tracker_needs_no_events(settings: Settings) -> None:
+    with pytest.raises(QualityGateError, match="an event or an order is there: observed 1"):
+        run_gate(settings, ["raw.events"], REQUEST, "r1")
+    fill(settings, ORDER.format(line_type="sale", quantity=1, price=5))
+    assert run_gate(settings, ["raw.events"], REQUEST, "r2").warnings == ()
 
 
 FILE = (
