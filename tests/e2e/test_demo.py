@@ -36,13 +36,14 @@ def test_demo_says_where_everything_is(demo):
 
 def test_every_line_of_the_logs_is_accounted_for(demo):
     counts = json.loads((demo.data_dir / "demo" / "truth" / "counts.json").read_text())
+    n_blank_lines = counts["count_broken"].pop("empty")
 
     assert demo.query(
         "SELECT sum(count_rows), sum(count_loaded), sum(count_duplicates), sum(count_rejected) "
         "FROM raw.files WHERE entity = 'events'"
     ) == [
         (
-            counts["count_lines"],
+            counts["count_lines"] - n_blank_lines,  # a blank line is no record
             counts["count_events"],
             counts["count_duplicates"],
             sum(counts["count_broken"].values()),

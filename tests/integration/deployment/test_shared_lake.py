@@ -61,6 +61,7 @@ def make_rejects(writer: str, batch: int, count: int = BATCH_ROWS) -> pl.DataFra
             "reason_code": ["malformed"] * count,
             "reason": ["not JSON"] * count,
             "raw_line": ["x" * 50] * count,
+            "raw_record": [b"x" * 50] * count,
             "rejected_at": [AT] * count,
         }
     )
