@@ -4,12 +4,18 @@ Reads tables that were exported as JSON lines (there integers are strings) or Pa
 there `events_fresh_YYYYMMDD`, or before that `events_intraday_YYYYMMDD`. Writes `raw.events` and `raw.consents`.
 """
 
-import json
-from collections.abc import Iterable
-from typing import Any
-
+from jobs.sources.expressions import (
+    NOTHING,
+    among,
+    decimal,
+    first_object,
+    known,
+    objects_in,
+    path_of,
+    person,
+    site_of,
+)
 from jobs.sources.layout import FileType, Layout, Part
-from jobs.sources.pseudonyms import pseudonym
 
 FILE_TYPES: tuple[FileType, ...] = ("jsonl", "parquet")
 
@@ -45,8 +51,6 @@ _ITEM_EVENTS = (
 )
 _PURCHASES = "('purchase', 'ecommerce_purchase')"
 _REFUNDS = "('refund', 'purchase_refund')"
-# What trackers write where they have nothing to say.
-_UNKNOWN = ("(not set)", "<other>", "(other)", "(data deleted)", "null", "undefined", "nan")
 _MOST_LISTED_ITEMS = 100  # a list view names a page of items, not the catalogue
 
 _FIELDS = {
@@ -129,65 +133,6 @@ _PARAMS = (
     "method",
 )
 _PARAM = '{"key": "VARCHAR", "value": {"string_value": "VARCHAR", "int_value": "VARCHAR", "double_value": "VARCHAR", "float_value": "VARCHAR"}}'
-
-
-def among(text: str, values: Iterable[str]) -> str:
-    """SQL that tests a text against a list: DuckDB would turn an `IN` of five values or more into a join."""
-    return f"list_contains([{', '.join(repr(value) for value in values)}], {text})"
-
-
-def known(text: str) -> str:
-    """SQL of a text, null where it only says that there is nothing: `(not set)`, `undefined`."""
-    return f"CASE WHEN NOT {among(f'lower({text})', _UNKNOWN)} THEN {text} END"
-
-
-def person(text: str) -> str:
-    """SQL of who somebody is, where some shops write an e-mail address or a telephone number: then a pseudonym of it."""
-    return (
-        rf"CASE WHEN regexp_matches({text}, '@|%40|^\+[0-9][0-9 ()./-]{{6,}}$') "
-        f"THEN {pseudonym(text)} ELSE {text} END"
-    )
-
-
-def path_of(url: str) -> str:
-    """SQL of a URL's path, without what stands before and behind it; addresses of people in it are masked."""
-    path = rf"regexp_extract({url}, '^(?:[A-Za-z][A-Za-z0-9+.-]*:)?(?://[^/?#]*)?([^?#]*)', 1)"
-    return f"CASE WHEN {url} IS NOT NULL THEN coalesce(nullif({_without_addresses(path)}, ''), '/') END"
-
-
-def site_of(url: str) -> str:
-    """SQL of a URL's host and path."""
-    site = rf"regexp_extract({url}, '^(?:[A-Za-z][A-Za-z0-9+.-]*:)?(?://)?([^?#]*)', 1)"
-    return f"nullif(rtrim({_without_addresses(site)}, '/'), '')"
-
-
-def _without_addresses(text: str) -> str:
-    return rf"regexp_replace({text}, '[^/\s@]+(?:@|%40)[^/\s@]+', '[e-mail]', 'g')"
-
-
-def decimal(text: str) -> str:
-    """SQL of a number, null where the text is none."""
-    return f"TRY_CAST({text} AS DECIMAL(18,6))"
-
-
-def objects_in(text: str) -> str:
-    """SQL of the objects of a JSON array's text as JSON[]; null where it is no array."""
-    return (
-        f"CASE WHEN json_valid({text}) THEN CASE WHEN json_type({text}) = 'ARRAY' "
-        f"THEN list_filter(json_extract({text}, '$[*]'), lambda o: json_type(o) = 'OBJECT') END END"
-    )
-
-
-def first_object(head: list[str]) -> dict[str, Any]:
-    """The first JSON object among the first lines of a file; empty where there is none."""
-    for line in head:
-        try:
-            record = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(record, dict):
-            return record
-    return {}
 
 
 def _flat_list(text: str) -> str:
@@ -357,7 +302,7 @@ _EVENTS = Part(
         # Only where the items have no rows of their own.
         "item_ids": (
             "CASE WHEN element IS NULL THEN to_json(nullif(list_slice(list_filter(list_transform("
-            f"{objects_in('item_list')}, lambda o: json_extract_string(o, '$.item_id')), lambda i: lower(i) NOT IN {_UNKNOWN}), "
+            f"{objects_in('item_list')}, lambda o: json_extract_string(o, '$.item_id')), lambda i: lower(i) NOT IN {NOTHING}), "
             f"1, {_MOST_LISTED_ITEMS}), [])) END"
         ),
         "screen": f"coalesce({_param('firebase_screen')}, {_param('screen_name')})",

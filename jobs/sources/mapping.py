@@ -53,6 +53,9 @@ class Mapping(BaseModel, frozen=True, extra="forbid"):
         ""  # of a text file's lines: a regular expression with named groups (?P<name>...)
     )
     skipped_lines: int = Field(default=0, ge=0)  # at the head of a text file
+    header: tuple[
+        str, ...
+    ] = ()  # names for the columns of CSV files without a header line, in order
     encoding: str = "utf-8"
     time_zone: str = "UTC"  # of times that carry no offset
     time_format: str = "iso"  # iso, epoch, epoch_s, epoch_ms, epoch_us, or a strptime pattern
@@ -137,9 +140,21 @@ class Mapping(BaseModel, frozen=True, extra="forbid"):
             raise ValueError("`pattern` is needed for text files, and only for these")
         if self.pattern and (extra := set(self._names()) - set(name_groups(self.pattern))):
             raise ValueError(f"pattern has no groups {sorted(extra)}")
+        if self.header:
+            self._check_given_header()
         if self.each and self.file_type not in {"jsonl", "parquet"}:
             raise ValueError("`each` needs JSON lines or Parquet")
         return self
+
+    def _check_given_header(self) -> None:
+        if self.file_type != "csv":
+            raise ValueError("`header` names the columns of CSV files that have no header line")
+        if len(set(self.header)) < len(self.header):
+            raise ValueError(
+                "`header` has a name twice; it names every column of the file, in order"
+            )
+        if extra := sorted(set(self._names()) - set(self.header)):
+            raise ValueError(f"`header` does not name {extra}; it names every column of the file")
 
     def sources_of(self, column: str) -> tuple[str, ...]:
         """The source columns that a column is read from, best first."""
@@ -201,6 +216,7 @@ class Mapping(BaseModel, frozen=True, extra="forbid"):
             delimiter=self.delimiter,
             pattern=self.pattern,
             skipped_lines=self.skipped_lines,
+            header=self.header,
             time_zone=self.time_zone,
             time_format=self.time_format,
             decimal_mark=self.decimal_mark,

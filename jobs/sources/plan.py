@@ -173,7 +173,7 @@ def read_header(layout: Layout, path: Path, shown_path: str) -> list[str]:
 
 def _no_header(shown_path: str) -> InputDataError:
     return InputDataError(
-        f"reading {shown_path}: its first line names no columns; a CSV file needs a header line"
+        f"reading {shown_path}: its first line names no columns; a CSV file needs a header line, or a mapping with `header:`"
     )
 
 

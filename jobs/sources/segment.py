@@ -6,7 +6,7 @@ uuid`, and in Parquet files its properties as text. Writes `raw.events`, and fro
 """
 
 from jobs.sources import ga4
-from jobs.sources.ga4 import (
+from jobs.sources.expressions import (
     among,
     decimal,
     first_object,

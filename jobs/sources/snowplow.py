@@ -6,7 +6,7 @@ loader give each of these a column of its own (`contexts_com_..._product_1`). Th
 """
 
 from jobs.sources import segment
-from jobs.sources.ga4 import (
+from jobs.sources.expressions import (
     among,
     decimal,
     first_object,

@@ -183,6 +183,30 @@ def test_decimal_comma_delimiter_encoding_and_values_are_the_sources_own(deploym
     ]
 
 
+def test_columns_without_a_header_line_are_named_by_the_mapping(deployment):
+    deployment.configure(
+        "name: crm, path: '*.csv', mapping: items.yml",
+        items="""
+        file_type: csv
+        entity: items
+        header: [number, name, since, price]
+        columns: {item_id: number, title: name, price: price}
+        """,
+    )
+    deployment.write("a.csv", "1,Cheese,2025,3.50\n2,Bread\n3,Wine,2024,x\n4,Beer,2023,2\n")
+
+    result = deployment.extract()
+
+    assert (result.rows, result.loaded, result.rejected) == (4, 2, 2)
+    assert deployment.query("SELECT item_id, title, price FROM raw.items ORDER BY item_id") == [
+        ("1", "Cheese", Decimal("3.5")),
+        ("4", "Beer", Decimal(2)),
+    ]
+    assert deployment.query(
+        "SELECT line_number, reason_code FROM raw.rejects ORDER BY line_number"
+    ) == [(2, "malformed"), (3, "bad_type")]
+
+
 def test_canonical_records_need_no_mapping(deployment):
     deployment.configure("name: rates, path: '*.jsonl', format: canonical, entity: exchange_rates")
     deployment.write(

@@ -45,6 +45,9 @@ def test_layout_reads_each_source_column_once(tmp_path):
         (GOOD.replace("csv", "text") + "pattern: '(?P<time>.*)'\n", "pattern has no groups"),
         (GOOD.replace("csv", "text") + "pattern: '('\n", "no regular expression"),
         (GOOD + "other_events: gone\n", "unknown event types"),
+        (GOOD + "header: [time, kind]\n", r"does not name \['product', 'sku'\]"),
+        (GOOD + "header: [time, kind, sku, product, sku]\n", "a name twice"),
+        (GOOD.replace("csv", "jsonl") + "header: [time, kind, sku, product]\n", "no header line"),
         ("just text", "mapping"),
     ],
 )

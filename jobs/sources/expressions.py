@@ -1,0 +1,69 @@
+"""SQL expressions that readers of several formats share, over the text of a field."""
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+from jobs.sources.pseudonyms import pseudonym
+
+# What trackers write where they have nothing to say.
+NOTHING = ("(not set)", "<other>", "(other)", "(data deleted)", "null", "undefined", "nan")
+
+
+def among(text: str, values: Iterable[str]) -> str:
+    """SQL that tests a text against a list: DuckDB would turn an `IN` of five values or more into a join."""
+    return f"list_contains([{', '.join(repr(value) for value in values)}], {text})"
+
+
+def known(text: str) -> str:
+    """SQL of a text, null where it only says that there is nothing: `(not set)`, `undefined`."""
+    return f"CASE WHEN NOT {among(f'lower({text})', NOTHING)} THEN {text} END"
+
+
+def person(text: str) -> str:
+    """SQL of who somebody is, where some shops write an e-mail address or a telephone number: then a pseudonym of it."""
+    return (
+        rf"CASE WHEN regexp_matches({text}, '@|%40|^\+[0-9][0-9 ()./-]{{6,}}$') "
+        f"THEN {pseudonym(text)} ELSE {text} END"
+    )
+
+
+def path_of(url: str) -> str:
+    """SQL of a URL's path, without what stands before and behind it; addresses of people in it are masked."""
+    path = rf"regexp_extract({url}, '^(?:[A-Za-z][A-Za-z0-9+.-]*:)?(?://[^/?#]*)?([^?#]*)', 1)"
+    return f"CASE WHEN {url} IS NOT NULL THEN coalesce(nullif({_without_addresses(path)}, ''), '/') END"
+
+
+def site_of(url: str) -> str:
+    """SQL of a URL's host and path."""
+    site = rf"regexp_extract({url}, '^(?:[A-Za-z][A-Za-z0-9+.-]*:)?(?://)?([^?#]*)', 1)"
+    return f"nullif(rtrim({_without_addresses(site)}, '/'), '')"
+
+
+def _without_addresses(text: str) -> str:
+    return rf"regexp_replace({text}, '[^/\s@]+(?:@|%40)[^/\s@]+', '[e-mail]', 'g')"
+
+
+def decimal(text: str) -> str:
+    """SQL of a number, null where the text is none."""
+    return f"TRY_CAST({text} AS DECIMAL(18,6))"
+
+
+def objects_in(text: str) -> str:
+    """SQL of the objects of a JSON array's text as JSON[]; null where it is no array."""
+    return (
+        f"CASE WHEN json_valid({text}) THEN CASE WHEN json_type({text}) = 'ARRAY' "
+        f"THEN list_filter(json_extract({text}, '$[*]'), lambda o: json_type(o) = 'OBJECT') END END"
+    )
+
+
+def first_object(head: list[str]) -> dict[str, Any]:
+    """The first JSON object among the first lines of a file; empty where there is none."""
+    for line in head:
+        try:
+            record = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(record, dict):
+            return record
+    return {}
