@@ -321,12 +321,17 @@ def source_lock(settings: Settings, source: str) -> Iterator[None]:
 
 
 def transact(
-    settings: Settings, body: Callable[[duckdb.DuckDBPyConnection], T], *, message: str
+    settings: Settings,
+    body: Callable[[duckdb.DuckDBPyConnection], T],
+    *,
+    message: str,
+    prepare: Callable[[duckdb.DuckDBPyConnection], None] | None = None,
 ) -> T:
     """Run `body` in one transaction: all of its writes appear at once, or none.
 
     `body` may run more than once (a conflict with another writer is retried), so it must only touch the
-    connection. The snapshot carries `message`.
+    connection. The snapshot carries `message`. `prepare` runs once before the transaction begins, to fill temporary tables;
+    another writer can only be kept out of what it reads by a lock of the caller's (`source_lock`).
 
     Raises:
         TransientError: other writers won `MAX_CONFLICT_RETRIES` times.
@@ -334,6 +339,8 @@ def transact(
     with write_lock(settings):
         con = connect(settings, read_only=False)
         try:
+            if prepare is not None:
+                prepare(con)
             for attempt in range(MAX_CONFLICT_RETRIES):
                 try:
                     con.execute("BEGIN")

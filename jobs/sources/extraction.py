@@ -10,9 +10,8 @@ import logging
 import tempfile
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime
 from functools import partial
 from pathlib import Path
 
@@ -22,47 +21,31 @@ from jobs.errors import ConfigError, InputDataError, PersonalakeError, Transient
 from jobs.lake import connect, create_tables, source_lock, transact
 from jobs.run_config import RunConfig
 from jobs.settings import Settings
+from jobs.sources.batch import Batch, FileBatch, RejectRateError, TableBatch
 from jobs.sources.manifest import (
     WATERMARK,
-    Delivery,
     Manifest,
     find_deliveries,
     find_pending,
     make_batches,
-    make_file_id,
     read_manifest,
 )
 from jobs.sources.plan import (
     PlannedSource,
-    check_header,
     check_sources,
     order_sources,
     plan_sources,
-    read_header,
 )
-from jobs.sources.quarantine import load_key
-from jobs.sources.staging import OpenFile, stage
-from jobs.sources.statement import Limits
-from jobs.sources.writing import BatchCounts, record_failure, withdraw, write_batch
+from jobs.sources.writing import BatchCounts, record_failure
 from jobs.stages import StageRequest, digest_of, find_latest_run, record_run
-from jobs.storage import StoredFile, open_binary
+from jobs.storage import StoredFile
 from jobs.storage.postgres import TablePull, pull_table
 
 logger = logging.getLogger(__name__)
 
 STAGE = "extract_logs"
-# Under so many rows a share of rejects says too little to stop a source.
-MIN_ROWS_FOR_RATE = 100
 
 Progress = Callable[[int, int, str], None]
-
-
-class RejectRateError(InputDataError):
-    """More of a batch was rejected than its source allows; nothing of the batch is in."""
-
-    def __init__(self, message: str, counts: BatchCounts) -> None:
-        super().__init__(message)
-        self.counts = counts
 
 
 @dataclass
@@ -209,7 +192,11 @@ def _load_source(
                 on_progress(done + index, count_pending, Path(path).name)
 
         with source_lock(settings, name):
-            counts = _load_batch(settings, source, batch, started_at, show)
+            counts = _load_batch(
+                settings,
+                FileBatch(settings, source, started_at, batch, show),
+                f"{name}, {len(batch)} deliveries",
+            )
         done += sum(len(delivery.files) for delivery in batch)
         result.add(counts)
         _log(name, counts, started)
@@ -227,132 +214,15 @@ def _log(name: str, counts: BatchCounts, started: float) -> None:
     )
 
 
-def _load_batch(
-    settings: Settings,
-    source: PlannedSource,
-    batch: list[Delivery],
-    started_at: datetime,
-    show: Callable[[int, str], None],
-) -> BatchCounts:
+def _load_batch(settings: Settings, batch: Batch, message: str) -> BatchCounts:
     """Load deliveries in one transaction; of a batch with too many rejects only the manifest tells."""
-    name = source.config.name
-    load = partial(
-        _load_files, settings=settings, source=source, batch=batch, started_at=started_at, show=show
-    )
+    name = batch.source.config.name
     try:
-        return transact(settings, load, message=f"{STAGE}: {name}, {len(batch)} deliveries")
+        return transact(settings, batch.write, prepare=batch.read, message=f"{STAGE}: {message}")
     except RejectRateError as err:
         fail = partial(record_failure, source=name, counts=err.counts, message=str(err))
         transact(settings, fail, message=f"{STAGE}: {name} failed")
         raise
-
-
-def _load_files(
-    con: duckdb.DuckDBPyConnection,
-    settings: Settings,
-    source: PlannedSource,
-    batch: list[Delivery],
-    started_at: datetime,
-    show: Callable[[int, str], None],
-) -> BatchCounts:
-    name = source.config.name
-    # Read again inside the transaction: another loader may have been here since the batch was made.
-    manifest = read_manifest(con, name)
-    counts = BatchCounts()
-    files: list[OpenFile] = []
-    replaced: set[str] = set()
-    index = 0
-    with ExitStack() as copies:
-        for delivery in batch:
-            opened = []
-            for stored in delivery.files:
-                show(index, stored.path)
-                index += 1
-                opened.append((stored, copies.enter_context(source.open(stored))))
-            is_new = {
-                stored.path: manifest.newest.get(stored.path) != copy.sha256
-                and not (stored.path not in manifest.newest and copy.sha256 in manifest.contents)
-                for stored, copy in opened
-            }
-            layout = source.layout_of(delivery.files[0].path)
-            replaces = layout.when_rewritten == "replace"
-            if not any(is_new.values()):  # renamed, or touched: nothing new
-                counts.files_known += len(opened)
-                continue
-            if replaces:
-                replaced |= manifest.units.get(delivery.unit, set())
-            for stored, copy in opened:
-                if not is_new[stored.path] and not (replaces and stored.path in manifest.newest):
-                    counts.files_known += 1
-                    continue
-                manifest.newest[stored.path] = copy.sha256
-                manifest.contents.add(copy.sha256)
-                layout = source.layout_of(stored.path)
-                header: list[str] = []
-                if stored.size_bytes:
-                    header = read_header(layout, copy.path, stored.path)
-                    check_header(source, layout, header, stored.path)
-                files.append(
-                    OpenFile(
-                        number=len(files),
-                        file_id=make_file_id(name, stored),
-                        stored=stored,
-                        delivery=delivery.unit,
-                        path=copy.path,
-                        sha256=copy.sha256,
-                        layout=layout,
-                        header=tuple(header),
-                        removed=copy.removed,
-                    )
-                )
-        if files:
-            _load_open_files(con, settings, source, files, replaced, started_at, counts)
-    return counts
-
-
-def _load_open_files(
-    con: duckdb.DuckDBPyConnection,
-    settings: Settings,
-    source: PlannedSource,
-    files: list[OpenFile],
-    replaced: set[str],
-    started_at: datetime,
-    counts: BatchCounts,
-) -> None:
-    """Stage, judge and write files that are open."""
-    name = source.config.name
-    limits = make_limits(source, started_at)
-    counts.files_loaded = len(files)
-    staged = stage(con, name, files, limits)
-    withdrawn = withdraw(con, name, replaced) if replaced else {}
-    write_batch(con, name, staged, load_key(settings), started_at, withdrawn, counts)
-    main = staged[0]
-    rows, rejected = counts.of_entity[main.entity.name]
-    if rows >= MIN_ROWS_FOR_RATE and rejected > source.config.max_reject_rate * rows:
-        reasons = ", ".join(f"{code} {count}" for code, count in sorted(counts.reasons.items()))
-        counts.keep_failed(con)
-        raise RejectRateError(
-            f"source {name}: {rejected} of {rows} rows were rejected ({reasons}), more than max_reject_rate "
-            f"{source.config.max_reject_rate:g}; nothing of these {len(files)} files was loaded; mend the "
-            "mapping (`personalake validate`, `personalake rejects`), then run again",
-            counts,
-        )
-
-
-def make_limits(source: PlannedSource, started_at: datetime) -> Limits:
-    """What the source says of its records, and the run's time."""
-    starts_at = source.config.starts_at
-    if isinstance(starts_at, date) and not isinstance(starts_at, datetime):
-        starts_at = datetime(starts_at.year, starts_at.month, starts_at.day, tzinfo=UTC)
-    if isinstance(starts_at, datetime) and starts_at.tzinfo is None:
-        starts_at = starts_at.replace(tzinfo=UTC)
-    return Limits(
-        currency=source.config.currency,
-        earliest=starts_at,
-        # A clock may run ahead a little; a day more than that is no time at which something has happened.
-        latest=started_at + timedelta(days=1),
-        loaded_at=started_at,
-    )
 
 
 def _load_table(
@@ -388,51 +258,11 @@ def _load_table(
         has_reached = pull.high is not None and not is_backfill
         reached = f"{WATERMARK}{pull.high}" if has_reached else f"rows {pull.count_rows}"
         stored = StoredFile(place.path, target.stat().st_size, reached)
-        load = partial(
-            _load_pull,
-            settings=settings,
-            source=source,
-            stored=stored,
-            target=target,
-            started_at=started_at,
+        counts = _load_batch(
+            settings, TableBatch(settings, source, started_at, stored, target), config.name
         )
-        counts = transact(settings, load, message=f"{STAGE}: {config.name}")
     result.add(counts)
     _log(config.name, counts, started)
-
-
-def _load_pull(
-    con: duckdb.DuckDBPyConnection,
-    settings: Settings,
-    source: PlannedSource,
-    stored: StoredFile,
-    target: Path,
-    started_at: datetime,
-) -> BatchCounts:
-    counts = BatchCounts()
-    name = source.config.name
-    manifest = read_manifest(con, name)
-    layout = source.layout_of(stored.path)
-    with open_binary(StoredFile(str(target), stored.size_bytes, "")) as copy:
-        if copy.sha256 in manifest.contents:
-            counts.files_known = 1
-            return counts
-        # Each pull is a delivery of its own; a table without a watermark is told whole, and its newest telling counts.
-        is_whole = source.config.watermark is None
-        delivery = stored.path if is_whole else f"{stored.path} {stored.etag} {copy.sha256[:8]}"
-        replaced = manifest.units.get(delivery, set()) if is_whole else set()
-        file = OpenFile(
-            number=0,
-            file_id=digest_of(name, stored.path, copy.sha256),
-            stored=stored,
-            delivery=delivery,
-            path=copy.path,
-            sha256=copy.sha256,
-            layout=layout,
-            header=tuple(read_header(layout, copy.path, stored.path)),
-        )
-        _load_open_files(con, settings, source, [file], replaced, started_at, counts)
-    return counts
 
 
 def _check_owner(con: duckdb.DuckDBPyConnection, settings: Settings, config: RunConfig) -> None:

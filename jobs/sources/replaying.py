@@ -18,8 +18,8 @@ import polars as pl
 from jobs.lake import connect, source_lock, transact
 from jobs.run_config import RunConfig
 from jobs.settings import Settings
+from jobs.sources.batch import make_limits
 from jobs.sources.entities import ENTITIES
-from jobs.sources.extraction import make_limits
 from jobs.sources.layout import Layout
 from jobs.sources.plan import PlannedSource, plan_sources
 from jobs.sources.quarantine import decrypt_line, load_key

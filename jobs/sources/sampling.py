@@ -10,8 +10,8 @@ import duckdb
 
 from jobs.errors import InputDataError
 from jobs.run_config import RunConfig
+from jobs.sources.batch import make_limits
 from jobs.sources.entities import ENTITIES
-from jobs.sources.extraction import make_limits
 from jobs.sources.layout import Layout, Part
 from jobs.sources.manifest import find_deliveries
 from jobs.sources.plan import PlannedSource, check_header, plan_sources, read_header

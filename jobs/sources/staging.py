@@ -26,6 +26,17 @@ _REMOVALS = {
     "bad_encoding": "the line is not valid in its encoding",
     "too_large": "the line is too long",
 }
+_PLACES = [
+    "file_number",
+    "file_id",
+    "local_path",
+    "path",
+    "delivery",
+    "size_bytes",
+    "etag",
+    "sha256",
+    "header",
+]
 _OWN_TIMES = ("updated_at", "received_at", "valid_from")
 
 
@@ -103,21 +114,21 @@ def _create_tables(con: duckdb.DuckDBPyConnection, files: list[OpenFile]) -> Non
         "CREATE OR REPLACE TEMP TABLE extra_rejects (local_path VARCHAR, entity VARCHAR, line_number BIGINT, "
         "reason_code VARCHAR, reason VARCHAR, raw_text VARCHAR)"
     )
-    for file in files:
-        con.execute(
-            "INSERT INTO places VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, NULL)",
-            [
-                file.number,
-                file.file_id,
-                str(file.path),
-                file.stored.path,
-                file.delivery,
-                file.stored.size_bytes,
-                file.stored.etag,
-                file.sha256,
-                list(file.header) or None,
-            ],
+    rows = [
+        (
+            file.number,
+            file.file_id,
+            str(file.path),
+            file.stored.path,
+            file.delivery,
+            file.stored.size_bytes,
+            file.stored.etag,
+            file.sha256,
+            list(file.header) or None,
         )
+        for file in files
+    ]
+    _append(con, "places", _PLACES, rows)
 
 
 def _stage_group(
@@ -251,7 +262,10 @@ def _append(
     con: duckdb.DuckDBPyConnection, table: str, names: list[str], rows: Sequence[tuple[object, ...]]
 ) -> None:
     if rows:
-        con.register("rows_to_append", pl.DataFrame(rows, schema=names, orient="row").to_arrow())
+        con.register(
+            "rows_to_append",
+            pl.DataFrame(rows, schema=names, orient="row", infer_schema_length=None).to_arrow(),
+        )
         con.execute(f"INSERT INTO {table} BY NAME SELECT * FROM rows_to_append")
         con.unregister("rows_to_append")
 

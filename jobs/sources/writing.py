@@ -24,6 +24,7 @@ _MASKS = (
     (r"\+\d[\d ()/-]{6,}\d", "[telephone]"),
 )
 _SHOWN_LENGTH = 4000
+_DAY_US = 86_400_000_000
 # Of a batch that failed, so many rejects a reason are kept: enough to see what is wrong with it.
 KEPT_OF_FAILED = 100
 
@@ -253,8 +254,12 @@ def note_days(
         f"""
         INSERT INTO lake.ops.changed_days BY NAME
         WITH added AS (
-            SELECT timezone('UTC', {day})::DATE AS day, count(*) AS count_added
-            FROM {item.view} ANTI JOIN duplicates USING (seq) WHERE reason_code IS NULL AND {day} IS NOT NULL GROUP BY 1
+            SELECT DATE '1970-01-01' + number AS day, count_added
+            FROM (
+                SELECT (epoch_us({day}) // {_DAY_US} - (epoch_us({day}) % {_DAY_US} < 0)::BIGINT)::INTEGER AS number,
+                    count(*) AS count_added
+                FROM {item.view} ANTI JOIN duplicates USING (seq) WHERE reason_code IS NULL AND {day} IS NOT NULL GROUP BY 1
+            )
         ),
         before AS (
             SELECT max(day) AS last_day FROM lake.ops.changed_days

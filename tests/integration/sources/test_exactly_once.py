@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 
 from jobs.errors import InputDataError
-from jobs.sources.extraction import RejectRateError
+from jobs.sources.batch import RejectRateError
 from tests.integration.sources.conftest import STARTED_AT
 
 pytestmark = pytest.mark.integration

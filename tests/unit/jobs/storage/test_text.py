@@ -54,12 +54,13 @@ def judge(line, *, drop_blank_lines, max_line_bytes):
         line.decode()
     except UnicodeDecodeError:
         return "bad_encoding"
-    return "bad_encoding" if b"\0" in line else None
+    return "bad_encoding" if b"\0" in line or b"\x1f" in line else None
 
 
 @given(data=TEXTS, size=st.integers(1, 8), drop=st.booleans(), longest=st.integers(1, 12))
 @example(data=b"\xe2\x82\xac\r\n", size=1, drop=False, longest=3)
 @example(data=b"a\r\r\n\r", size=2, drop=True, longest=12)
+@example(data=b"a\x1fb\nc", size=2, drop=True, longest=12)
 def test_copy_and_removed_lines_of_any_bytes_are_all_its_lines(data, size, drop, longest):
     rules = {"drop_blank_lines": drop, "max_line_bytes": longest}
 
