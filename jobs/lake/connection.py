@@ -320,45 +320,70 @@ def source_lock(settings: Settings, source: str) -> Iterator[None]:
         con.close()
 
 
+@contextmanager
+def open_for_writing(settings: Settings) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A connection for several calls of `transact`: loading the extensions takes longer than a small batch.
+
+    Raises:
+        ConfigError: the lake's folder is not writable.
+        TransientError: the catalog does not answer.
+    """
+    with write_lock(settings):  # of two first writers one makes the catalog
+        con = connect(settings, read_only=False)
+    try:
+        yield con
+    finally:
+        con.close()
+
+
+@contextmanager
+def _given(
+    settings: Settings, con: duckdb.DuckDBPyConnection | None
+) -> Iterator[duckdb.DuckDBPyConnection]:
+    if con is not None:
+        yield con
+        return
+    with open_for_writing(settings) as own:
+        yield own
+
+
 def transact(
     settings: Settings,
     body: Callable[[duckdb.DuckDBPyConnection], T],
     *,
     message: str,
     prepare: Callable[[duckdb.DuckDBPyConnection], None] | None = None,
+    con: duckdb.DuckDBPyConnection | None = None,
 ) -> T:
     """Run `body` in one transaction: all of its writes appear at once, or none.
 
     `body` may run more than once (a conflict with another writer is retried), so it must only touch the
     connection. The snapshot carries `message`. `prepare` runs once before the transaction begins, to fill temporary tables;
-    another writer can only be kept out of what it reads by a lock of the caller's (`source_lock`).
+    another writer can only be kept out of what it reads by a lock of the caller's (`source_lock`). `con` is a connection of
+    `open_for_writing`, for a task of many transactions: without it each has one of its own.
 
     Raises:
         TransientError: other writers won `MAX_CONFLICT_RETRIES` times.
     """
-    with write_lock(settings):
-        con = connect(settings, read_only=False)
-        try:
-            if prepare is not None:
-                prepare(con)
-            for attempt in range(MAX_CONFLICT_RETRIES):
-                try:
-                    con.execute("BEGIN")
-                    result = body(con)
-                    con.execute(f"CALL {LAKE}.set_commit_message('personalake', ?)", [message])
-                    con.execute("COMMIT")
-                    return result
-                except duckdb.Error as err:
-                    _roll_back(con)
-                    if not any(mark in str(err) for mark in _CONFLICT_MARKS):
-                        raise
-                    logger.info("conflict in %s, attempt %d", message, attempt + 1)
-                    time.sleep(min(2.0, 0.02 * 1.5**attempt) * (0.5 + random.random()))  # noqa: S311 - jitter
-                except BaseException:
-                    _roll_back(con)
+    with write_lock(settings), _given(settings, con) as lake:
+        if prepare is not None:
+            prepare(lake)
+        for attempt in range(MAX_CONFLICT_RETRIES):
+            try:
+                lake.execute("BEGIN")
+                result = body(lake)
+                lake.execute(f"CALL {LAKE}.set_commit_message('personalake', ?)", [message])
+                lake.execute("COMMIT")
+                return result
+            except duckdb.Error as err:
+                _roll_back(lake)
+                if not any(mark in str(err) for mark in _CONFLICT_MARKS):
                     raise
-        finally:
-            con.close()
+                logger.info("conflict in %s, attempt %d", message, attempt + 1)
+                time.sleep(min(2.0, 0.02 * 1.5**attempt) * (0.5 + random.random()))  # noqa: S311 - jitter
+            except BaseException:
+                _roll_back(lake)
+                raise
     raise TransientError(
         f"{message}: lost against other writers {MAX_CONFLICT_RETRIES} times; run it again"
     )

@@ -10,6 +10,7 @@ import logging
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from functools import partial
@@ -18,7 +19,7 @@ from pathlib import Path
 import duckdb
 
 from jobs.errors import ConfigError, InputDataError, PersonalakeError, TransientError
-from jobs.lake import connect, create_tables, source_lock, transact
+from jobs.lake import connect, create_tables, open_for_writing, source_lock, transact
 from jobs.run_config import RunConfig
 from jobs.settings import Settings
 from jobs.sources.batch import Batch, FileBatch, RejectRateError, TableBatch
@@ -36,6 +37,7 @@ from jobs.sources.plan import (
     order_sources,
     plan_sources,
 )
+from jobs.sources.staging import drop_staged
 from jobs.sources.writing import BatchCounts, record_failure
 from jobs.stages import StageRequest, digest_of, find_latest_run, record_run
 from jobs.storage import StoredFile
@@ -131,14 +133,15 @@ def extract(
             note(name, err)
     if not planned:
         raise _join(faults)
-    prepare = partial(_prepare, settings=settings, config=config, sources=planned)
-    manifests = transact(settings, prepare, message="create tables")
-    for source in planned:
-        manifest = manifests[source.config.name]
-        try:
-            _load_source(settings, source, manifest, started_at, result, on_progress, since, until)
-        except (InputDataError, TransientError) as err:
-            note(source.config.name, err)
+    with open_for_writing(settings) as con:
+        prepare = partial(_prepare, settings=settings, config=config, sources=planned)
+        manifests = transact(settings, prepare, message="create tables", con=con)
+        loader = _Loader(settings, con, started_at, result, on_progress, since, until)
+        for source in planned:
+            try:
+                loader.load(source, manifests[source.config.name])
+            except (InputDataError, TransientError) as err:
+                note(source.config.name, err)
     if faults:
         raise _join(faults)
     return result
@@ -165,104 +168,96 @@ def _prepare(
     return {source.config.name: read_manifest(con, source.config.name) for source in sources}
 
 
-def _load_source(
-    settings: Settings,
-    source: PlannedSource,
-    manifest: Manifest,
-    started_at: datetime,
-    result: ExtractResult,
-    on_progress: Progress | None,
-    since: date | None,
-    until: date | None,
-) -> None:
-    name = source.config.name
-    if source.config.is_database:
-        with source_lock(settings, name):
-            _load_table(settings, source, manifest, started_at, result, since, until)
-        return
-    pending = find_pending(source, manifest)
-    count_pending = sum(len(delivery.files) for delivery in pending)
-    result.files_known += len(source.files) - count_pending
-    done = 0
-    for batch in make_batches(pending):
-        started = time.perf_counter()
+@dataclass(frozen=True)
+class _Loader:
+    """Loads sources one after another over one connection."""
 
-        def show(index: int, path: str, done: int = done) -> None:
-            if on_progress:
-                on_progress(done + index, count_pending, Path(path).name)
+    settings: Settings
+    con: duckdb.DuckDBPyConnection
+    started_at: datetime
+    result: ExtractResult
+    on_progress: Progress | None
+    since: date | None
+    until: date | None
 
-        with source_lock(settings, name):
-            counts = _load_batch(
-                settings,
-                FileBatch(settings, source, started_at, batch, show),
-                f"{name}, {len(batch)} deliveries",
-            )
-        done += sum(len(delivery.files) for delivery in batch)
-        result.add(counts)
-        _log(name, counts, started)
-
-
-def _log(name: str, counts: BatchCounts, started: float) -> None:
-    logger.info(
-        "loaded %s: %d files, %d rows, %d duplicates, %d rejects in %.1f s",
-        name,
-        counts.files_loaded,
-        counts.loaded,
-        counts.duplicates,
-        counts.rejected,
-        time.perf_counter() - started,
-    )
-
-
-def _load_batch(settings: Settings, batch: Batch, message: str) -> BatchCounts:
-    """Load deliveries in one transaction; of a batch with too many rejects only the manifest tells."""
-    name = batch.source.config.name
-    try:
-        return transact(settings, batch.write, prepare=batch.read, message=f"{STAGE}: {message}")
-    except RejectRateError as err:
-        fail = partial(record_failure, source=name, counts=err.counts, message=str(err))
-        transact(settings, fail, message=f"{STAGE}: {name} failed")
-        raise
-
-
-def _load_table(
-    settings: Settings,
-    source: PlannedSource,
-    manifest: Manifest,
-    started_at: datetime,
-    result: ExtractResult,
-    since: date | None,
-    until: date | None,
-) -> None:
-    """Load what a database's table has beyond the watermark; without one, the table as it is now replaces the former."""
-    config = source.config
-    [place] = source.files
-    started = time.perf_counter()
-    is_backfill = since is not None or until is not None
-    with tempfile.TemporaryDirectory(prefix="personalake-") as folder:
-        target = Path(folder) / "rows.parquet"
-        pull: TablePull = pull_table(
-            source.url,
-            table=config.table,
-            query=config.query,
-            watermark=config.watermark,
-            # Of two loaders that read from one watermark the second one's rows are known.
-            after=None if is_backfill else manifest.watermark,
-            overlap_seconds=config.overlap_seconds,
-            since=since.isoformat() if since else None,
-            until=until.isoformat() if until else None,
-            target=target,
-        )
-        if not pull.count_rows:
+    def load(self, source: PlannedSource, manifest: Manifest) -> None:
+        """Load what is new at a source."""
+        name = source.config.name
+        if source.config.is_database:
+            with source_lock(self.settings, name):
+                self._load_table(source, manifest)
             return
-        has_reached = pull.high is not None and not is_backfill
-        reached = f"{WATERMARK}{pull.high}" if has_reached else f"rows {pull.count_rows}"
-        stored = StoredFile(place.path, target.stat().st_size, reached)
-        counts = _load_batch(
-            settings, TableBatch(settings, source, started_at, stored, target), config.name
+        pending = find_pending(source, manifest)
+        count_pending = sum(len(delivery.files) for delivery in pending)
+        self.result.files_known += len(source.files) - count_pending
+        done = 0
+        for deliveries in make_batches(pending):
+
+            def show(index: int, path: str, done: int = done) -> None:
+                if self.on_progress:
+                    self.on_progress(done + index, count_pending, Path(path).name)
+
+            batch = FileBatch(self.settings, source, self.started_at, deliveries, show)
+            with source_lock(self.settings, name):
+                self._load_batch(batch, f"{name}, {len(deliveries)} deliveries")
+            done += sum(len(delivery.files) for delivery in deliveries)
+
+    def _load_table(self, source: PlannedSource, manifest: Manifest) -> None:
+        """Load what a database's table has beyond the watermark; without one, the table as it is replaces the former."""
+        config = source.config
+        [place] = source.files
+        is_backfill = self.since is not None or self.until is not None
+        with tempfile.TemporaryDirectory(prefix="personalake-") as folder:
+            target = Path(folder) / "rows.parquet"
+            pull: TablePull = pull_table(
+                source.url,
+                table=config.table,
+                query=config.query,
+                watermark=config.watermark,
+                # Of two loaders that read from one watermark the second one's rows are known.
+                after=None if is_backfill else manifest.watermark,
+                overlap_seconds=config.overlap_seconds,
+                since=self.since.isoformat() if self.since else None,
+                until=self.until.isoformat() if self.until else None,
+                target=target,
+            )
+            if not pull.count_rows:
+                return
+            has_reached = pull.high is not None and not is_backfill
+            reached = f"{WATERMARK}{pull.high}" if has_reached else f"rows {pull.count_rows}"
+            stored = StoredFile(place.path, target.stat().st_size, reached)
+            batch = TableBatch(self.settings, source, self.started_at, stored, target)
+            self._load_batch(batch, config.name)
+
+    def _load_batch(self, batch: Batch, message: str) -> None:
+        """Load deliveries in one transaction; of a batch with too many rejects only the manifest tells."""
+        name = batch.source.config.name
+        started = time.perf_counter()
+        try:
+            counts = transact(
+                self.settings,
+                batch.write,
+                prepare=batch.read,
+                message=f"{STAGE}: {message}",
+                con=self.con,
+            )
+        except RejectRateError as err:
+            fail = partial(record_failure, source=name, counts=err.counts, message=str(err))
+            transact(self.settings, fail, message=f"{STAGE}: {name} failed", con=self.con)
+            raise
+        finally:
+            with suppress(duckdb.Error):  # after some faults a connection does nothing more
+                drop_staged(self.con)
+        self.result.add(counts)
+        logger.info(
+            "loaded %s: %d files, %d rows, %d duplicates, %d rejects in %.1f s",
+            name,
+            counts.files_loaded,
+            counts.loaded,
+            counts.duplicates,
+            counts.rejected,
+            time.perf_counter() - started,
         )
-    result.add(counts)
-    _log(config.name, counts, started)
 
 
 def _check_owner(con: duckdb.DuckDBPyConnection, settings: Settings, config: RunConfig) -> None:

@@ -11,7 +11,7 @@ from jobs.stages import digest_of
 from jobs.storage import StoredFile
 
 # What one transaction loads: small enough to redo, large enough to be quick.
-BATCH_BYTES = 512 * 1024 * 1024
+BATCH_BYTES = 1024 * 1024 * 1024
 # Begins the etag of a pull from a database's table that has a watermark.
 WATERMARK = "watermark "
 

@@ -15,7 +15,14 @@ import polars as pl
 from jobs.errors import InputDataError
 from jobs.sources.entities import ENTITIES, Entity
 from jobs.sources.layout import Layout
-from jobs.sources.statement import BLANK, Limits, build_part, build_read, can_fuse
+from jobs.sources.statement import (
+    BLANK,
+    Limits,
+    build_part,
+    build_read,
+    can_fuse,
+    quote_identifier,
+)
 from jobs.storage import RemovedLine, StoredFile
 
 _REFUSALS = {
@@ -99,6 +106,16 @@ def stage(
     for item in staged.values():
         _create_view(con, item)
     return list(staged.values())
+
+
+def drop_staged(con: duckdb.DuckDBPyConnection) -> None:
+    """Let go of what `stage` has made: of the next batch only some tables may have the same names."""
+    for kind in ("view", "table"):
+        names = con.execute(
+            f"SELECT {kind}_name FROM duckdb_{kind}s() WHERE temporary AND NOT internal"
+        )
+        for (name,) in names.fetchall():
+            con.execute(f"DROP {kind} temp.{quote_identifier(name)}")
 
 
 def _create_tables(con: duckdb.DuckDBPyConnection, files: list[OpenFile]) -> None:

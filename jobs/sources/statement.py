@@ -173,7 +173,12 @@ def build_fields(layout: Layout) -> str:
     # One pass over the line takes every value; asking path by path would parse it once for each.
     shape = _record_shape(layout)
     if shape is not None:
-        return f"CASE WHEN json_valid(line) THEN from_json(line, {quote_literal(json.dumps(shape))}) END"
+        parsed = f"from_json(line, {quote_literal(json.dumps(shape))})"
+        # A line with both braces is nearly always whole, and TRY costs nothing until a line is not; other lines are checked.
+        return (
+            f"CASE WHEN starts_with(line, '{{') AND ends_with(line, '}}') THEN TRY({parsed}) "
+            f"WHEN json_valid(line) THEN {parsed} END"
+        )
     paths = ", ".join(quote_literal(json_path(name)) for name in layout.fields.values())
     return f"CASE WHEN json_valid(line) THEN json_extract_string(line, [{paths}]) END"
 
