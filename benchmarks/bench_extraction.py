@@ -114,7 +114,7 @@ def _join_months(logs: Path, target: Path) -> None:
 def _compare(folder: Path, logs: Path, rounds: int, memory_limit: str) -> dict[str, list[Cost]]:
     config_path = folder / f"{logs.name}.yml"
     config_path.write_text(
-        f"name: bench\nsources:\n  - {{name: web, path: '{logs}/*.jsonl', mapping: '{MAPPING}'}}\n"
+        f"name: bench\npeople: made_up\nsources:\n  - {{name: web, path: '{logs}/*.jsonl', mapping: '{MAPPING}'}}\n"
     )
     costs: dict[str, list[Cost]] = {"extraction": [], "bare copy": []}
     for number in range(rounds):

@@ -64,7 +64,7 @@ def main() -> int:
         logs.mkdir()
         config_path = folder / "run.yml"
         config_path.write_text(
-            f"name: bench\nsources:\n  - {{name: web, path: '{logs}/*.json', mapping: '{MAPPING}'}}\n"
+            f"name: bench\npeople: made_up\nsources:\n  - {{name: web, path: '{logs}/*.json', mapping: '{MAPPING}'}}\n"
         )
         n_visitors = 1 + count_all // 20
         bounds = [count_all * number // N_FILES for number in range(N_FILES + 1)]

@@ -41,6 +41,7 @@ class RunConfig(BaseModel, frozen=True, extra="forbid"):
     name: str = Field(pattern=r"^[a-z0-9_]+$")
     description: str = ""
     as_of: Literal["now", "data_end"] | date | datetime = "now"
+    people: Literal["real", "made_up"] = "real"  # made-up ones need no PERSONALAKE_KEY
     sources: tuple[SourceConfig, ...] = Field(min_length=1)
     currency: str = Field(default="EUR", pattern=r"^[A-Z]{3}$")
     sessions: SessionConfig = SessionConfig()

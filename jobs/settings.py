@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import urlparse
 
-from pydantic import Field, field_validator
+from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 PROJECT_ROOT = Path(__file__).resolve().parents[1]
@@ -56,9 +56,9 @@ class Settings(BaseSettings):
     reports_dir: Path | None = Field(
         default=None, description="Folder of the reports; <data_dir>/reports unless set."
     )
-    rejects_key: str = Field(
-        default="",
-        description="Key of rejected lines, 64 hexadecimal digits; empty for a key file in the lake folder.",
+    key: SecretStr = Field(
+        default=SecretStr(""),
+        description="Secret behind pseudonyms, rejected lines and the vault: 64 hexadecimal digits (openssl rand -hex 32).",
     )
     memory_limit: str = Field(
         default="4GB", description="Memory that DuckDB may use in one process."

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from jobs.settings import PROJECT_ROOT, Settings
+from tests import revealing
 from tests.robustness import quick_duckdb
 
 # A developer's own deployment must not leak into a test; Airflow is told where to live by the tests that start it.
@@ -16,6 +17,9 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 # A load opens a few connections, and each would hash two extensions of tens of megabytes, which the lock file has pinned.
 quick_duckdb.install()
+
+os.environ["PERSONALAKE_KEY"] = revealing.KEY
+revealing.install()
 
 REAL_DATA = Path(
     os.environ.get("PERSONALAKE_REAL_DATA") or PROJECT_ROOT / "../shared/data"

@@ -31,8 +31,8 @@ def fill_secrets(template: str, user_id: int) -> str:
         elif line == "AIRFLOW_FERNET_KEY=":
             # Fernet keys are 32 bytes in padded base64, which token_urlsafe does not give.
             filled = line + base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()
-        elif line == "PERSONALAKE_REJECTS_KEY=":
-            filled = line + secrets.token_hex(32)  # an AES key in the form that its reader wants
+        elif line == "PERSONALAKE_KEY=":
+            filled = line + secrets.token_hex(32)  # in the form that its reader wants
         elif line.endswith("=") and not line.startswith("#"):
             filled = line + (
                 secrets.token_hex(10) if "KEY_ID" in name else secrets.token_urlsafe(32)

@@ -100,10 +100,10 @@ def init(
     ] = None,
 ) -> None:
     """Look at logs, recognise their formats, and write a run configuration with guessed mappings. Loads nothing."""
-    from jobs.cli.drafting import draft_configuration, make_name, write_draft
+    from jobs.cli.drafting import draft_configuration, make_name, write_draft, write_key
     from jobs.cli.looking import find_place, look_at, name_place
     from jobs.cli.sources import show_draft
-    from jobs.settings import PROJECT_ROOT
+    from jobs.settings import PROJECT_ROOT, load_settings
 
     found = look_at(find_place(place))
     run_name = make_name(name or name_place(place))
@@ -111,6 +111,14 @@ def init(
     draft = draft_configuration(found, run_name, config_path)
     write_draft(draft)
     show_draft(draft, out)
+    if not load_settings().key.get_secret_value():
+        env_path = PROJECT_ROOT / ".env"
+        write_key(env_path)
+        out.print(
+            f"Made a key of pseudonyms in [bold]{escape(str(env_path))}[/] (PERSONALAKE_KEY). Keep a copy apart from the "
+            "lake: without it nobody in it is found again.",
+            soft_wrap=True,
+        )
 
 
 @app.command()
@@ -221,11 +229,15 @@ def rejects(
 ) -> None:
     """Show which sources failed, and why lines were rejected."""
     from jobs.cli.sources import show_rejects
+    from jobs.keys import load_keys
     from jobs.lake import connect
 
-    con = connect(_open_run(config, lake).settings)
+    pipeline_run = _open_run(config, lake)
+    made_up = pipeline_run.config.people == "made_up"
+    keys = load_keys(pipeline_run.settings, are_people_made_up=made_up) if show_lines else None
+    con = connect(pipeline_run.settings)
     try:
-        show_rejects(con, out, sources=tuple(source or ()), limit=limit, show_lines=show_lines)
+        show_rejects(con, out, sources=tuple(source or ()), limit=limit, keys=keys)
     finally:
         con.close()
 

@@ -1,7 +1,9 @@
 """Write a run configuration, and mapping files, from what was recognised: commented, valid, for a person to look over."""
 
 import json
+import os
 import re
+import secrets
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -87,6 +89,21 @@ def make_name(text: str) -> str:
     """A name for a run or a source: lower case letters, digits and underscores."""
     name = re.sub(r"[^a-z0-9]+", "_", text.lower()).strip("_")
     return name if name and not name[0].isdigit() else f"s_{name}".strip("_")
+
+
+def write_key(env_path: Path) -> None:
+    """Make a `PERSONALAKE_KEY` and write it into a `.env`, which only its owner may read from then on.
+
+    Args:
+        env_path: the file; what else stands in it stays.
+    """
+    line = f"PERSONALAKE_KEY={secrets.token_hex(32)}"
+    lines = env_path.read_text(encoding="utf-8").splitlines() if env_path.exists() else []
+    kept = [text for text in lines if text.strip() != "PERSONALAKE_KEY="]
+    draft = env_path.with_name(f"{env_path.name}.{os.getpid()}")
+    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as stream:
+        stream.write("\n".join([*kept, line]) + "\n")
+    draft.replace(env_path)
 
 
 def write_draft(draft: Draft) -> None:

@@ -1,5 +1,6 @@
 """What the terminal tells of sources: what they are, what they would give, what they gave, and which of them fail."""
 
+import re
 from datetime import datetime
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
@@ -11,8 +12,10 @@ from rich.markup import escape
 from rich.table import Table
 
 from jobs.cli.tables import cell, show_rows
+from jobs.keys import KeyRing, decrypt_text
 from jobs.pipeline import PipelineRun
 from jobs.sources.formats import FORMATS
+from jobs.sources.writing import REJECTS
 
 if TYPE_CHECKING:
     from jobs.cli.drafting import Draft
@@ -24,6 +27,15 @@ _NEWEST_STATES = """
     SELECT * FROM raw.files
     QUALIFY row_number() OVER (PARTITION BY source, entity, path ORDER BY rowid DESC) = 1
 """
+
+# What names a person, wherever it stands in a line.
+_MASKS = (
+    (r"[^\s\"'<>,;:=]+@[^\s\"'<>,;:=]+", "[e-mail]"),
+    (r"\b\d{1,3}(?:\.\d{1,3}){3}\b", "[address]"),
+    (r"\b[0-9a-fA-F]{1,4}(?::[0-9a-fA-F]{0,4}){4,7}\b", "[address]"),
+    (r"\+\d[\d ()/-]{6,}\d", "[telephone]"),
+)
+_SHOWN_LENGTH = 4000
 
 
 def show_draft(draft: "Draft", console: Console) -> None:
@@ -197,7 +209,7 @@ def show_rejects(
     *,
     sources: tuple[str, ...] = (),
     limit: int = 20,
-    show_lines: bool = False,
+    keys: KeyRing | None = None,
 ) -> None:
     """Print which sources failed, and the reasons why lines were rejected, the most frequent first.
 
@@ -206,7 +218,7 @@ def show_rejects(
         console: where to.
         sources: only these; all unless given.
         limit: at most so many reasons.
-        show_lines: whether to print one line of each reason, as it is kept: cut, and with addresses masked.
+        keys: to print one line of each reason, cut and with addresses masked; None for none.
     """
     wanted = list(sources)
     failed = con.execute(
@@ -227,7 +239,7 @@ def show_rejects(
         """
         SELECT source, entity, reason_code AS code, reason, count(*) AS lines, count(DISTINCT path) AS files,
             arg_min(path, (path, line_number)) AS path, arg_min(line_number, (path, line_number)) AS line_number,
-            arg_min(raw_line, (path, line_number)) AS line
+            arg_min(raw_record, (path, line_number)) AS record
         FROM raw.rejects WHERE len($sources) = 0 OR source IN (SELECT unnest($sources))
         GROUP BY ALL ORDER BY lines DESC, source, entity, code, reason
         """,
@@ -241,13 +253,11 @@ def show_rejects(
         (
             *row[:6],
             f"{PurePosixPath(row[6] or '').name}:{row[7]}",
-            *([row[8]] if show_lines else []),
+            *([_read_line(keys, row[8])] if keys else []),
         )
         for row in rows
     ]
-    show_rows(
-        [*names, *(["line"] if show_lines else [])], shown[:limit], limit, console, title="Rejects"
-    )
+    show_rows([*names, *(["line"] if keys else [])], shown[:limit], limit, console, title="Rejects")
     if len(rows) > limit:
         console.print(f"[dim]The first {limit} of {len(rows)} reasons; --limit gives more.[/]")
     console.print(
@@ -255,6 +265,14 @@ def show_rejects(
         "next run.",
         soft_wrap=True,
     )
+
+
+def _read_line(keys: KeyRing, record: bytes) -> str:
+    """A rejected line for whoever has the key: what names a person is masked, as far as it can be told."""
+    line = decrypt_text(keys.derive(REJECTS), record, "rejected lines")[:_SHOWN_LENGTH]
+    for pattern, word in _MASKS:
+        line = re.sub(pattern, word, line)
+    return line
 
 
 def show_replay(results: list["ReplayResult"], console: Console) -> None:

@@ -26,9 +26,11 @@ from jobs.exports.manifest import (
     hash_file,
 )
 from jobs.exports.publishing import publish_folder
+from jobs.keys import KeyRing, load_keys
 from jobs.lake import TABLES, connect, create_tables, replace_partition, transact
 from jobs.settings import Settings
 from jobs.stages import StageRequest
+from jobs.vault import open_identifiers
 
 logger = logging.getLogger(__name__)
 
@@ -122,6 +124,7 @@ def write_exports(
     run_id: str,
     consent_purpose: str = "marketing",
     consent_default: Literal["denied", "granted"] = "denied",
+    keys: KeyRing | None = None,
 ) -> ExportResult:
     """Write the files of `request.as_of_date`, replacing an earlier export of that day.
 
@@ -132,6 +135,7 @@ def write_exports(
         run_id: the run that made the tables.
         consent_purpose: what the customers must have agreed to (the run configuration's `consent.purpose`).
         consent_default: of customers without a decision on record (the run configuration's `consent.default`).
+        keys: of the vault; the environment's unless given. In the files customers have the ids that the shop knows them by.
 
     Raises:
         InputDataError: a table or column is missing, was built for another day, or holds a customer without consent
@@ -142,6 +146,7 @@ def write_exports(
     started = time.perf_counter()
     directory = settings.exports_path / request.as_of_date.isoformat()
     consent = {"consent_purpose": consent_purpose, "consent_default": consent_default}
+    keys = keys or load_keys(settings)
     con = connect(settings)
     try:
         con.execute("BEGIN")  # every query reads the same snapshot
@@ -155,7 +160,7 @@ def write_exports(
             files = tuple(
                 file
                 for table in EXPORT_TABLES
-                for file in _write_table(con, table, columns[table.name], request, draft)
+                for file in _write_table(con, keys, table, columns[table.name], request, draft)
             )
             manifest = Manifest(
                 as_of=request.as_of,
@@ -272,6 +277,7 @@ def _count_blocked(
 
 def _write_table(
     con: duckdb.DuckDBPyConnection,
+    keys: KeyRing,
     table: ExportTable,
     columns: dict[str, str],
     request: StageRequest,
@@ -284,6 +290,7 @@ def _write_table(
         "WHERE as_of_date = $day",
         {"day": request.as_of_date},
     )
+    open_identifiers(con, keys, relation, "customer_id")
     (rows,) = _fetch_one(con, f"SELECT count(*) FROM {relation}", {})
     files = []
     for format_, write in (("csv", write_csv), ("parquet", write_parquet)):

@@ -1,4 +1,4 @@
-"""The tables that Python writes: schemas `raw`, `ml` and `ops`.
+"""The tables that Python writes: schemas `raw`, `ml`, `ops` and `vault`.
 
 One definition serves the DDL, the dbt sources, the expectations and the tests, so names and types cannot drift apart.
 Types are DuckDB's. `raw` is append-only; `ml` is replaced a partition (`as_of_date`) at a time; `ops` tells what ran.
@@ -138,8 +138,7 @@ _DEFINITIONS = (
             "line_number": "BIGINT",
             "reason_code": "VARCHAR",
             "reason": "VARCHAR",
-            "raw_line": "VARCHAR",  # for people: cut, and with addresses masked
-            "raw_record": "BLOB",  # the whole line, encrypted; `personalake replay` reads it
+            "raw_record": "BLOB",  # the line, encrypted; `personalake replay` reads it
             "rejected_at": "TIMESTAMP WITH TIME ZONE",
         },
         ("source", "entity", "file_id", "reason_code", "rejected_at"),
@@ -483,6 +482,25 @@ _DEFINITIONS = (
             "count_rows": "JSON",
         },
         ("run_id", "stage", "as_of", "started_at"),
+    ),
+    Table(
+        "vault",
+        "identifiers",
+        "One row per pseudonym of a person whose own number, e-mail address or telephone number a source told.",
+        {
+            "pseudonym": "VARCHAR",
+            "record": "BLOB",  # the text, encrypted
+            "source": "VARCHAR",
+            "known_at": "TIMESTAMP WITH TIME ZONE",
+        },
+        ("pseudonym", "record", "source", "known_at"),
+    ),
+    Table(
+        "ops",
+        "key_rings",
+        "One row per ring of keys that the lake's pseudonyms were made with; the newest one holds.",
+        {"fingerprint": "VARCHAR", "since": "TIMESTAMP WITH TIME ZONE"},
+        ("fingerprint", "since"),
     ),
     Table(
         "ops",

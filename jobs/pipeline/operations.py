@@ -16,7 +16,7 @@ from jobs.stages import digest_of, make_run_id
 
 logger = logging.getLogger(__name__)
 
-RAW_TABLES = tuple(name for name, table in TABLES.items() if table.schema == "raw")
+RAW_TABLES = tuple(name for name, table in TABLES.items() if table.schema in {"raw", "vault"})
 ML_TABLES = tuple(name for name, table in TABLES.items() if table.schema == "ml")
 EXPORT_TABLES = ("exports.segments", "exports.recommendations")
 
@@ -116,6 +116,7 @@ def check_exports(run: PipelineRun) -> None:
 def write_exports(run: PipelineRun) -> dict[str, Any]:
     """Publish the export files; tells where they are."""
     from jobs.exports import verify_exports, write_exports
+    from jobs.keys import load_keys
 
     request = run.request(find_upstream(run, (MARTS,)))
     run_id = make_run_id("write_exports", request, digest_of(str(run.settings.exports_path)))
@@ -125,7 +126,12 @@ def write_exports(run: PipelineRun) -> dict[str, Any]:
         return {"directory": str(directory)}
     started = time.perf_counter()
     result = write_exports(
-        run.settings, request, run_id, run.config.consent.purpose, run.config.consent.default
+        run.settings,
+        request,
+        run_id,
+        run.config.consent.purpose,
+        run.config.consent.default,
+        load_keys(run.settings, are_people_made_up=run.config.people == "made_up"),
     )
     counts = {entry["path"]: entry["rows"] for entry in _manifest(result.directory)["files"]}
     record(run, "write_exports", run_id, request, digest_of(str(directory)), counts, started)

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from jobs.sources.layout import Layout, Part
-from jobs.sources.pseudonyms import pseudonym
 from jobs.sources.statement import name_groups, quote_literal
 
 # A field in quotes; a quote within it is written \" (Apache) or \x22 (nginx).
@@ -190,8 +189,8 @@ def _make_part(time: str, rejected_if: tuple[tuple[str, str, str], ...]) -> Part
             "occurred_at": time,
             "event_type": f"coalesce(split_part(rule, ' ', 2), CASE WHEN {is_page} THEN 'page_view' ELSE 'custom' END)",
             # Who comes from one address with one browser; a guess that only holds for a visit.
-            "anonymous_id": pseudonym("visitor || ' ' || coalesce(told_agent, '')"),
-            "user_id": pseudonym("nullif(login, '-')"),
+            "anonymous_id": "visitor || ' ' || coalesce(told_agent, '')",
+            "user_id": "lower(nullif(login, '-'))",
             "item_id": _decoded("by_item_id"),
             "category": _decoded("by_category"),
             "order_id": _decoded("by_order_id"),

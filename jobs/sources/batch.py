@@ -10,10 +10,10 @@ from pathlib import Path
 import duckdb
 
 from jobs.errors import InputDataError
-from jobs.settings import Settings
+from jobs.keys import KeyRing
 from jobs.sources.manifest import Delivery, Manifest, make_file_id, read_manifest
 from jobs.sources.plan import PlannedSource, check_header, read_header
-from jobs.sources.quarantine import load_key
+from jobs.sources.pseudonyms import make_pseudonyms, set_keys
 from jobs.sources.staging import OpenFile, Staged, stage
 from jobs.sources.statement import Limits
 from jobs.sources.writing import BatchCounts, withdraw, write_batch
@@ -41,13 +41,13 @@ class Batch(ABC):
     says stays true.
 
     Args:
-        settings: where the lake and the key of rejects are.
+        keys: of pseudonyms and of rejected lines.
         source: what is loaded.
         started_at: the run's time.
     """
 
-    def __init__(self, settings: Settings, source: PlannedSource, started_at: datetime) -> None:
-        self.settings = settings
+    def __init__(self, keys: KeyRing, source: PlannedSource, started_at: datetime) -> None:
+        self.keys = keys
         self.source = source
         self.started_at = started_at
         self._files: list[OpenFile] = []
@@ -73,8 +73,11 @@ class Batch(ABC):
         with ExitStack() as copies:
             self._open(manifest, copies)
             if self._files:
+                set_keys(con, self.keys)
                 limits = make_limits(self.source, self.started_at)
                 self._staged = stage(con, name, self._files, limits)
+                views = [(item.view, set(item.entity.columns)) for item in self._staged]
+                make_pseudonyms(con, self.keys, views)
 
     def write(self, con: duckdb.DuckDBPyConnection) -> BatchCounts:
         """Write what was read; may be called again after a conflict.
@@ -88,8 +91,7 @@ class Batch(ABC):
         config = self.source.config
         counts.files_loaded = len(self._files)
         withdrawn = withdraw(con, config.name, self._replaced) if self._replaced else {}
-        key = load_key(self.settings)
-        write_batch(con, config.name, self._staged, key, self.started_at, withdrawn, counts)
+        write_batch(con, config.name, self._staged, self.keys, self.started_at, withdrawn, counts)
         rows, rejected = counts.of_entity[self._staged[0].entity.name]
         if rows >= MIN_ROWS_FOR_RATE and rejected > config.max_reject_rate * rows:
             reasons = ", ".join(f"{code} {count}" for code, count in sorted(counts.reasons.items()))
@@ -107,7 +109,7 @@ class FileBatch(Batch):
     """Deliveries of files.
 
     Args:
-        settings: where the lake is.
+        keys: of pseudonyms and of rejected lines.
         source: what is loaded.
         started_at: the run's time.
         deliveries: files that count together.
@@ -116,13 +118,13 @@ class FileBatch(Batch):
 
     def __init__(
         self,
-        settings: Settings,
+        keys: KeyRing,
         source: PlannedSource,
         started_at: datetime,
         deliveries: list[Delivery],
         show: Callable[[int, str], None],
     ) -> None:
-        super().__init__(settings, source, started_at)
+        super().__init__(keys, source, started_at)
         self._deliveries = deliveries
         self._show = show
 
@@ -186,7 +188,7 @@ class TableBatch(Batch):
     """What a database's table gave, as a Parquet file.
 
     Args:
-        settings: where the lake is.
+        keys: of pseudonyms and of rejected lines.
         source: what is loaded.
         started_at: the run's time.
         stored: the table's place, and how far it was read.
@@ -195,13 +197,13 @@ class TableBatch(Batch):
 
     def __init__(
         self,
-        settings: Settings,
+        keys: KeyRing,
         source: PlannedSource,
         started_at: datetime,
         stored: StoredFile,
         target: Path,
     ) -> None:
-        super().__init__(settings, source, started_at)
+        super().__init__(keys, source, started_at)
         self._stored = stored
         self._target = target
 

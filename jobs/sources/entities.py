@@ -47,6 +47,28 @@ EVENT_TYPES = (
     "custom",
 )
 
+Kind = Literal["user", "email", "phone", "device", "session"]
+# Columns that name somebody, in whatever table: the loader writes a pseudonym of that kind.
+IDENTIFIERS: dict[str, Kind] = {
+    "user_id": "user",
+    "anonymous_id": "device",
+    "session_id": "session",
+}
+
+# Columns where people may have written an address: it is masked.
+FREE_TEXTS = frozenset(
+    {
+        "search_query",
+        "url_path",
+        "referrer",
+        "campaign",
+        "title",
+        "evidence",
+        "reason",
+        "properties",
+    }
+)
+
 # Set by the reader itself, never by a mapping.
 READER_COLUMNS = frozenset({"source", "file_id", "line_number", "is_bot", "bot_rule", "properties"})
 

@@ -4,8 +4,6 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from jobs.sources.pseudonyms import pseudonym
-
 # What trackers write where they have nothing to say.
 NOTHING = ("(not set)", "<other>", "(other)", "(data deleted)", "null", "undefined", "nan")
 
@@ -20,28 +18,26 @@ def known(text: str) -> str:
     return f"CASE WHEN NOT {among(f'lower({text})', NOTHING)} THEN {text} END"
 
 
-def person(text: str) -> str:
-    """SQL of who somebody is, where some shops write an e-mail address or a telephone number: then a pseudonym of it."""
-    return (
-        rf"CASE WHEN regexp_matches({text}, '@|%40|^\+[0-9][0-9 ()./-]{{6,}}$') "
-        f"THEN {pseudonym(text)} ELSE {text} END"
-    )
-
-
 def path_of(url: str) -> str:
     """SQL of a URL's path, without what stands before and behind it; addresses of people in it are masked."""
     path = rf"regexp_extract({url}, '^(?:[A-Za-z][A-Za-z0-9+.-]*:)?(?://[^/?#]*)?([^?#]*)', 1)"
-    return f"CASE WHEN {url} IS NOT NULL THEN coalesce(nullif({_without_addresses(path)}, ''), '/') END"
+    return (
+        f"CASE WHEN {url} IS NOT NULL THEN coalesce(nullif({without_addresses(path)}, ''), '/') END"
+    )
 
 
 def site_of(url: str) -> str:
     """SQL of a URL's host and path."""
     site = rf"regexp_extract({url}, '^(?:[A-Za-z][A-Za-z0-9+.-]*:)?(?://)?([^?#]*)', 1)"
-    return f"nullif(rtrim({_without_addresses(site)}, '/'), '')"
+    return f"nullif(rtrim({without_addresses(site)}, '/'), '')"
 
 
-def _without_addresses(text: str) -> str:
-    return rf"regexp_replace({text}, '[^/\s@]+(?:@|%40)[^/\s@]+', '[e-mail]', 'g')"
+def without_addresses(text: str) -> str:
+    """SQL of a text in which e-mail addresses are masked; nearly none has one, and looking for the sign is cheap."""
+    masked = rf"regexp_replace({text}, '[^/\s@\"=:,]+(?:@|%40)[^/\s@\",&]+', '[e-mail]', 'g')"
+    return (
+        f"CASE WHEN contains({text}, '@') OR contains({text}, '%40') THEN {masked} ELSE {text} END"
+    )
 
 
 def decimal(text: str) -> str:

@@ -19,6 +19,7 @@ from pathlib import Path
 import duckdb
 
 from jobs.errors import ConfigError, InputDataError, PersonalakeError, TransientError
+from jobs.keys import KeyRing, load_keys
 from jobs.lake import connect, create_tables, open_for_writing, source_lock, transact
 from jobs.run_config import RunConfig
 from jobs.settings import Settings
@@ -110,11 +111,13 @@ def extract(
         until: the day after a backfill's last.
 
     Raises:
-        ConfigError: a mapping does not fit its files; nothing is written then.
+        ConfigError: a mapping does not fit its files, there is no key, or it is not the one that the lake was written with;
+            nothing is written then.
         InputDataError: no file, an unreadable file, a missing bucket, too many rejects, at one of the sources; the others
             are loaded.
         TransientError: the same for a fault that may pass.
     """
+    keys = load_keys(settings, are_people_made_up=config.people == "made_up")
     result = ExtractResult()
     faults: list[PersonalakeError] = []
 
@@ -134,9 +137,16 @@ def extract(
     if not planned:
         raise _join(faults)
     with open_for_writing(settings) as con:
-        prepare = partial(_prepare, settings=settings, config=config, sources=planned)
+        prepare = partial(
+            _prepare,
+            settings=settings,
+            config=config,
+            keys=keys,
+            sources=planned,
+            started_at=started_at,
+        )
         manifests = transact(settings, prepare, message="create tables", con=con)
-        loader = _Loader(settings, con, started_at, result, on_progress, since, until)
+        loader = _Loader(settings, keys, con, started_at, result, on_progress, since, until)
         for source in planned:
             try:
                 loader.load(source, manifests[source.config.name])
@@ -160,11 +170,14 @@ def _prepare(
     con: duckdb.DuckDBPyConnection,
     settings: Settings,
     config: RunConfig,
+    keys: KeyRing,
     sources: list[PlannedSource],
+    started_at: datetime,
 ) -> dict[str, Manifest]:
     """Make the tables where they are missing, and read what has been loaded."""
     create_tables(con)
     _check_owner(con, settings, config)
+    _check_keys(con, keys, started_at)
     return {source.config.name: read_manifest(con, source.config.name) for source in sources}
 
 
@@ -173,6 +186,7 @@ class _Loader:
     """Loads sources one after another over one connection."""
 
     settings: Settings
+    keys: KeyRing
     con: duckdb.DuckDBPyConnection
     started_at: datetime
     result: ExtractResult
@@ -197,7 +211,7 @@ class _Loader:
                 if self.on_progress:
                     self.on_progress(done + index, count_pending, Path(path).name)
 
-            batch = FileBatch(self.settings, source, self.started_at, deliveries, show)
+            batch = FileBatch(self.keys, source, self.started_at, deliveries, show)
             with source_lock(self.settings, name):
                 self._load_batch(batch, f"{name}, {len(deliveries)} deliveries")
             done += sum(len(delivery.files) for delivery in deliveries)
@@ -226,7 +240,7 @@ class _Loader:
             has_reached = pull.high is not None and not is_backfill
             reached = f"{WATERMARK}{pull.high}" if has_reached else f"rows {pull.count_rows}"
             stored = StoredFile(place.path, target.stat().st_size, reached)
-            batch = TableBatch(self.settings, source, self.started_at, stored, target)
+            batch = TableBatch(self.keys, source, self.started_at, stored, target)
             self._load_batch(batch, config.name)
 
     def _load_batch(self, batch: Batch, message: str) -> None:
@@ -269,6 +283,23 @@ def _check_owner(con: duckdb.DuckDBPyConnection, settings: Settings, config: Run
         raise ConfigError(
             f"loading {config.name} into the lake at {settings.lake_dir}: it holds the pipeline {row[0]}; "
             "give this one its own place with --lake DIR or `folder:` in its configuration"
+        )
+
+
+def _check_keys(con: duckdb.DuckDBPyConnection, keys: KeyRing, started_at: datetime) -> None:
+    """Refuse another key than the lake's: everybody would come back as somebody else."""
+    row = con.execute(
+        "SELECT fingerprint FROM lake.ops.key_rings ORDER BY since DESC LIMIT 1"
+    ).fetchone()
+    if row is None:
+        con.execute(
+            "INSERT INTO lake.ops.key_rings BY NAME SELECT $fingerprint AS fingerprint, $since::TIMESTAMPTZ AS since",
+            {"fingerprint": keys.fingerprint, "since": started_at},
+        )
+    elif row[0] != keys.fingerprint:
+        raise ConfigError(
+            "PERSONALAKE_KEY is not the key that this lake was written with: its people would all become strangers; "
+            "set that key again, or choose another place with --lake"
         )
 
 

@@ -12,7 +12,6 @@ from jobs.sources.expressions import (
     known,
     objects_in,
     path_of,
-    person,
     site_of,
 )
 from jobs.sources.layout import FileType, Layout, Part
@@ -189,7 +188,7 @@ _DERIVED = {
     "name": "lower(event_name)",
     "params": _params_object(_flat_list("event_params"), _PARAMS),
     "item_list": _flat_list("items"),
-    "who": person(known("told_user_id")),
+    "who": known("told_user_id"),
     "session_number": _param("ga_session_id"),
     "page_location": _param("page_location"),
     "page_referrer": _param("page_referrer"),

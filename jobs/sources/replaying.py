@@ -15,6 +15,7 @@ from typing import Literal
 import duckdb
 import polars as pl
 
+from jobs.keys import KeyRing, decrypt_text, load_keys
 from jobs.lake import connect, source_lock, transact
 from jobs.run_config import RunConfig
 from jobs.settings import Settings
@@ -22,10 +23,11 @@ from jobs.sources.batch import make_limits
 from jobs.sources.entities import ENTITIES
 from jobs.sources.layout import Layout
 from jobs.sources.plan import PlannedSource, plan_sources
-from jobs.sources.quarantine import decrypt_line, load_key
+from jobs.sources.pseudonyms import make_pseudonyms, set_keys
 from jobs.sources.staging import Staged, hiding_values, mend_ids
 from jobs.sources.statement import build_fields, build_part
-from jobs.sources.writing import insert_rows, mark_duplicates, note_days
+from jobs.sources.writing import REJECTS, insert_rows, mark_duplicates, note_days
+from jobs.vault import keep_identifiers
 
 # Their lines cannot be read whatever the mapping says.
 _HOPELESS = ("bad_encoding", "too_large")
@@ -61,10 +63,10 @@ def replay(
         InputDataError: a source's place is gone.
     """
     results = []
-    key = load_key(settings)
+    keys = load_keys(settings, are_people_made_up=config.people == "made_up")
     for source in plan_sources(config, config_path, names=sources):
         name = source.config.name
-        body = partial(_replay, source=source, key=key, started_at=started_at)
+        body = partial(_replay, source=source, keys=keys, started_at=started_at)
         with source_lock(settings, name):
             if not _has_rejects(settings, name):
                 results.append(ReplayResult(name))
@@ -85,10 +87,12 @@ def _has_rejects(settings: Settings, source: str) -> bool:
 
 
 def _replay(
-    con: duckdb.DuckDBPyConnection, source: PlannedSource, key: bytes, started_at: datetime
+    con: duckdb.DuckDBPyConnection, source: PlannedSource, keys: KeyRing, started_at: datetime
 ) -> ReplayResult:
     name = source.config.name
     result = ReplayResult(name)
+    set_keys(con, keys)
+    key = keys.derive(REJECTS)
     rows = con.execute(
         """
         SELECT rejects.rowid, rejects.entity, rejects.file_id, rejects.path, line_number, raw_record, header
@@ -104,18 +108,19 @@ def _replay(
     groups: dict[tuple[str, str, tuple[str, ...]], list[tuple[int, str, int, str]]] = {}
     for row_id, entity, file_id, path, line, record, header in rows:
         kind = "".join(Path(path).suffixes[-2:])
-        place = (row_id, file_id, line, decrypt_line(key, record))
+        place = (row_id, file_id, line, decrypt_text(key, record, "rejected lines"))
         groups.setdefault((entity, kind, tuple(header or ())), []).append(place)
     result.rows = len(rows)
     for (entity, kind, header), lines in groups.items():
         layout = source.layout_of(f"replayed{kind}")
-        _replay_group(con, source, layout, entity, list(header), lines, started_at, result)
+        _replay_group(con, source, keys, layout, entity, list(header), lines, started_at, result)
     return result
 
 
 def _replay_group(
     con: duckdb.DuckDBPyConnection,
     source: PlannedSource,
+    keys: KeyRing,
     layout: Layout,
     entity: str,
     header: list[str],
@@ -165,6 +170,8 @@ def _replay_group(
     )
     con.register("reject_places", places.to_arrow())
     mark_duplicates(con, name, item)
+    make_pseudonyms(con, keys, [(item.view, set(item.entity.columns))])
+    keep_identifiers(con, keys, name, started_at)
     located = (
         f"SELECT s.*, reject_places.file_id, reject_places.line_number FROM {item.view} AS s "
         "JOIN reject_places USING (row_number)"

@@ -13,7 +13,6 @@ from jobs.sources.expressions import (
     known,
     objects_in,
     path_of,
-    person,
     site_of,
 )
 from jobs.sources.layout import FileType, Layout, Part
@@ -261,17 +260,13 @@ _DECISIONS = "json_extract(decisions, '$[*]')"
 _DERIVED = {
     "event_key": _EVENT_KEY,
     "is_person": _IS_PERSON,
-    "who": person(
-        known(
-            "CASE WHEN distinct_id IS NULL THEN told_user_id WHEN is_person = 'yes' THEN distinct_id ELSE p_ph_user_id END"
-        )
+    "who": known(
+        "CASE WHEN distinct_id IS NULL THEN told_user_id WHEN is_person = 'yes' THEN distinct_id ELSE p_ph_user_id END"
     ),
-    "browser": person(
-        known(
-            "CASE WHEN distinct_id IS NOT NULL THEN coalesce(p_anon_distinct_id, p_device_id, "
-            "CASE WHEN event_key = 'create_alias' THEN p_alias WHEN is_person = 'no' THEN distinct_id END) "
-            "WHEN event_key = 'call:alias' THEN coalesce(previous_id, told_anonymous_id) ELSE told_anonymous_id END"
-        )
+    "browser": known(
+        "CASE WHEN distinct_id IS NOT NULL THEN coalesce(p_anon_distinct_id, p_device_id, "
+        "CASE WHEN event_key = 'create_alias' THEN p_alias WHEN is_person = 'no' THEN distinct_id END) "
+        "WHEN event_key = 'call:alias' THEN coalesce(previous_id, told_anonymous_id) ELSE told_anonymous_id END"
     ),
     "happened_at": "coalesce(corrected_at, original_at, sent_at, told_received_at)",
     "known_at": "coalesce(told_received_at, inserted_at, created_at)",

@@ -11,7 +11,6 @@ A person is known by e-mail address, else by telephone number, of which only a p
 import csv
 
 from jobs.sources.layout import Layout, Part
-from jobs.sources.pseudonyms import pseudonym
 
 _ORDER_FIELDS = {
     "order_name": "Name",
@@ -267,7 +266,7 @@ def _customer_consents(purpose: str, state: str) -> Part:
 def _person(email: str, phone: str) -> str:
     """SQL of who somebody is; exports write an apostrophe before a number (for spreadsheets)."""
     digits = rf"regexp_replace(regexp_replace({phone}, '[^0-9+]', '', 'g'), '^00', '+')"
-    return pseudonym(f"coalesce({email}, nullif({digits}, ''))")
+    return f"coalesce({email}, nullif({digits}, ''))"
 
 
 def _instant(text: str) -> str:

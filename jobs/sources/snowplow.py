@@ -13,7 +13,6 @@ from jobs.sources.expressions import (
     known,
     objects_in,
     path_of,
-    person,
     site_of,
 )
 from jobs.sources.layout import FileType, Layout, Part
@@ -217,8 +216,8 @@ _DERIVED = {
     "checkout_step": _of("checkout_steps", "$[0].step"),
     "event_key": _EVENT_KEY,
     # Who has no account in the tracker may have one in the shop.
-    "who": person(
-        known(f"coalesce(told_user_id, {_of('users', '$[0].id')}, {_of('users', '$[0].email')})")
+    "who": known(
+        f"coalesce(told_user_id, {_of('users', '$[0].id')}, {_of('users', '$[0].email')})"
     ),
     "browser": f"coalesce({known('domain_userid')}, {_of('client_sessions', '$[0].userId')}, "
     f"{_of('client_sessions', '$[0].user_id')}, {known('network_userid')})",

@@ -11,7 +11,8 @@ from datetime import datetime
 from typing import Any
 
 from jobs.sources.currencies import CURRENCIES
-from jobs.sources.entities import ENTITIES, SYNONYMS, Entity
+from jobs.sources.entities import ENTITIES, FREE_TEXTS, SYNONYMS, Entity
+from jobs.sources.expressions import without_addresses
 from jobs.sources.layout import Layout, Part
 
 # A character that no record has: it keeps the CSV reader from splitting a line, and separates what ids are derived from.
@@ -406,6 +407,8 @@ def _layer_types(
         else:
             form = part.time_formats.get(column, layout.time_format)
             typed[column] = _typed(layout, type_, text, form)
+            if column in FREE_TEXTS:
+                typed[column] = without_addresses(typed[column])
     if entity.name == "orders":
         _add_order_columns(typed)
     if "currency" in entity.columns and limits.currency:
@@ -530,7 +533,10 @@ def _layer_ids(
     if part.each:
         parts += ", CASE WHEN is_element THEN element_number ELSE 0 END::VARCHAR"
     separator = quote_literal(NO_DELIMITER)
-    derived = f"md5(concat_ws({separator}, {quote_literal(source)}, {parts}))"
+    # Salted: somebody who guesses what a record says could else see from its id that they are right.
+    derived = (
+        f"md5(concat_ws({separator}, getvariable('id_salt'), {quote_literal(source)}, {parts}))"
+    )
     own = f"t_{entity.id_column}"
     # Two sources may count from 1 both, so an id is the source's own; a line without one gets it from its values.
     given = f"{quote_literal(source + ':')} || {own}"
@@ -571,7 +577,7 @@ def _layer_verdict(
             continue
         value = quote_identifier(column) if column in present else "NULL"
         if column == "properties" and part.properties:
-            value = "t_properties"
+            value = without_addresses("t_properties")
         if (
             column == "received_at"
             and entity.day_column
@@ -654,7 +660,8 @@ def _value_checks(
         if column not in texts:
             continue
         if column == "event_type" and part.event_names:
-            reason = "'event name ' || left(t_event_type, 60) || ' is not in event_names'"
+            shown = "CASE WHEN contains(t_event_type, '@') THEN '[e-mail]' ELSE left(t_event_type, 60) END"
+            reason = f"'event name ' || {shown} || ' is not in event_names'"
             checks.append(("event_type IS NULL", "unknown_event", reason))
             continue
         listed = ", ".join(map(quote_literal, values))

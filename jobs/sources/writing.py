@@ -8,22 +8,15 @@ from typing import Any
 import duckdb
 import polars as pl
 
+from jobs.keys import KeyRing, encrypt_texts
 from jobs.sources.bots import bot_pattern
-from jobs.sources.entities import ENTITIES
-from jobs.sources.quarantine import encrypt_lines
+from jobs.sources.entities import ENTITIES, IDENTIFIERS
 from jobs.sources.staging import Staged, located
-from jobs.sources.statement import quote_literal
+from jobs.vault import keep_identifiers
 
 logger = logging.getLogger(__name__)
 
-# What names a person must not stand in the lake in clear, also in a line that could not be read.
-_MASKS = (
-    (r"[^\s\"'<>,;:=]+@[^\s\"'<>,;:=]+", "[e-mail]"),
-    (r"\b\d{1,3}(?:\.\d{1,3}){3}\b", "[address]"),
-    (r"\b[0-9a-fA-F]{1,4}(?::[0-9a-fA-F]{0,4}){4,7}\b", "[address]"),
-    (r"\+\d[\d ()/-]{6,}\d", "[telephone]"),
-)
-_SHOWN_LENGTH = 4000
+REJECTS = "rejects"  # the purpose that their key is derived for
 _DAY_US = 86_400_000_000
 # Of a batch that failed, so many rejects a reason are kept: enough to see what is wrong with it.
 KEPT_OF_FAILED = 100
@@ -65,7 +58,7 @@ def write_batch(
     con: duckdb.DuckDBPyConnection,
     source: str,
     staged: list[Staged],
-    key: bytes,
+    keys: KeyRing,
     loaded_at: datetime,
     withdrawn: dict[tuple[str, date], int],
     counts: BatchCounts,
@@ -76,7 +69,7 @@ def write_batch(
         con: the lake, with the staged views.
         source: the source's name.
         staged: what `stage` gave.
-        key: of rejected lines.
+        keys: of rejected lines and of the vault.
         loaded_at: the run's time.
         withdrawn: rows that were taken back for this batch, by entity and day.
         counts: is filled.
@@ -90,7 +83,8 @@ def write_batch(
         insert_rows(con, source, item, located(con, item.view))
         _count(con, item)
         note_days(con, source, item, loaded_at, withdrawn)
-    _write_rejects(con, source, staged, key, loaded_at)
+    keep_identifiers(con, keys, source, loaded_at)
+    _write_rejects(con, source, staged, keys, loaded_at)
     _write_files(con, source, staged, loaded_at)
     for entity, rows, rejected, duplicates in con.execute(
         "SELECT entity, sum(count_rows)::BIGINT, sum(count_rejected)::BIGINT, sum(count_duplicates)::BIGINT "
@@ -180,7 +174,7 @@ def insert_rows(
     """Write the good rows that are no duplicates.
 
     Args:
-        con: the lake, with the staged view and the table `duplicates`.
+        con: the lake, with the staged view and the tables `duplicates` and `pseudonyms_<kind>`.
         source: the source's name.
         item: the entity.
         located_rows: SQL of the view with `file_id` and `line_number`.
@@ -188,7 +182,13 @@ def insert_rows(
     entity = item.entity
     own = [name for name in entity.columns if name not in {"source", "file_id", "line_number"}]
     columns = [f"s.{name}" for name in own]
-    join = ""
+    joins = []
+    for column, kind in IDENTIFIERS.items():
+        if column in own:
+            columns[own.index(column)] = f"of_{column}.pseudonym AS {column}"
+            joins.append(
+                f"LEFT JOIN pseudonyms_{kind} AS of_{column} ON s.{column} = of_{column}.text"
+            )
     if entity.name == "events":
         # Each agent is judged once: there are few of them, and the list of bots is long.
         con.execute(
@@ -196,7 +196,9 @@ def insert_rows(
             f"FROM (SELECT DISTINCT user_agent FROM {item.view} WHERE user_agent IS NOT NULL)",
             [bot_pattern()],
         )
-        join = "LEFT JOIN (SELECT user_agent FROM agents WHERE is_bot) AS bots ON s.user_agent = bots.user_agent"
+        joins.append(
+            "LEFT JOIN (SELECT user_agent FROM agents WHERE is_bot) AS bots ON s.user_agent = bots.user_agent"
+        )
         columns[own.index("is_bot")] = "bots.user_agent IS NOT NULL AS is_bot"
         columns[own.index("bot_rule")] = (
             "CASE WHEN bots.user_agent IS NOT NULL THEN 'user_agent' END AS bot_rule"
@@ -207,7 +209,7 @@ def insert_rows(
         SELECT $source AS source, {", ".join(columns)}, s.file_id, s.line_number
         FROM ({located_rows}) AS s
         ANTI JOIN duplicates USING (seq)
-        {join}
+        {" ".join(joins)}
         WHERE s.reason_code IS NULL
         """,
         {"source": source},
@@ -275,21 +277,14 @@ def note_days(
     )
 
 
-def _masked(text: str) -> str:
-    """SQL of a text without what names a person."""
-    for pattern, word in _MASKS:
-        text = f"regexp_replace({text}, {quote_literal(pattern)}, '{word}', 'g')"
-    return text
-
-
 def _write_rejects(
     con: duckdb.DuckDBPyConnection,
     source: str,
     staged: list[Staged],
-    key: bytes,
+    keys: KeyRing,
     rejected_at: datetime,
 ) -> None:
-    """Write the lines that are no rows: masked for people, and whole under the key."""
+    """Write the lines that are no rows, encrypted: whatever is personal in them, nobody knows where it stands."""
     selects = [
         f"SELECT '{item.entity.name}' AS entity, file_id, line_number, reason_code, reason, raw_text "
         f"FROM ({located(con, item.view)}) WHERE reason_code IS NOT NULL"
@@ -298,8 +293,7 @@ def _write_rejects(
     con.execute(
         f"""
         CREATE OR REPLACE TEMP TABLE batch_rejects AS
-        SELECT rejects.*, places.path, coalesce(raw_text, '') AS whole, NULL::BLOB AS raw_record,
-            left({_masked("raw_text")}, {_SHOWN_LENGTH}) AS raw_line
+        SELECT rejects.*, places.path, coalesce(raw_text, '') AS whole, NULL::BLOB AS raw_record
         FROM (
             {" UNION ALL ".join(selects)}
             UNION ALL
@@ -310,7 +304,7 @@ def _write_rejects(
     texts = con.execute("SELECT DISTINCT whole FROM batch_rejects").pl()["whole"].to_list()
     if not texts:
         return
-    lines = pl.DataFrame({"whole": texts, "record": encrypt_lines(key, texts)})
+    lines = pl.DataFrame({"whole": texts, "record": encrypt_texts(keys.derive(REJECTS), texts)})
     con.register("encrypted_lines", lines.to_arrow())
     con.execute(
         "UPDATE batch_rejects SET raw_record = record FROM encrypted_lines "
@@ -322,7 +316,7 @@ def _write_rejects(
     con.execute(
         f"""
         INSERT INTO lake.raw.rejects BY NAME
-        SELECT $source AS source, entity, file_id, path, line_number, reason_code, reason, raw_line, raw_record,
+        SELECT $source AS source, entity, file_id, path, line_number, reason_code, reason, raw_record,
             $rejected_at::TIMESTAMPTZ AS rejected_at
         FROM batch_rejects
         WHERE entity IN ({states}) OR NOT EXISTS (
@@ -421,7 +415,7 @@ def record_failure(
     )
     con.execute(
         "INSERT INTO lake.raw.rejects BY NAME "
-        "SELECT $source AS source, rejects.entity, rejects.file_id, rejects.path, line_number, reason_code, reason, raw_line, "
+        "SELECT $source AS source, rejects.entity, rejects.file_id, rejects.path, line_number, reason_code, reason, "
         "raw_record, loaded_at AS rejected_at FROM failed_rejects AS rejects "
         "JOIN failed_files USING (file_id, entity)",
         {"source": source},

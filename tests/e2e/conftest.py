@@ -6,10 +6,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import polars as pl
 import pytest
+from pydantic import SecretStr
 
+from jobs.keys import load_keys
 from jobs.lake import connect
 from jobs.settings import PROJECT_ROOT, Settings
+from tests.revealing import note, reveal
 from tests.servers import moto_s3
 
 __all__ = ["moto_s3"]
@@ -47,7 +51,7 @@ class Deployment:
         """Rows of a query on the lake."""
         con = connect(self.settings(folder))
         try:
-            return con.execute(text).fetchall()
+            return reveal(con.execute(text).fetchall())
         finally:
             con.close()
 
@@ -95,7 +99,12 @@ def deployment(tmp_path, airflow_home) -> Deployment:
 def demo(tmp_path_factory, airflow_home) -> Deployment:
     """The demo, as `make demo` runs it, once for all tests that read it."""
     deployment = Deployment(tmp_path_factory.mktemp("demo"), airflow_home)
+    del deployment.environment["PERSONALAKE_KEY"]  # its people are made up
     done = deployment.run("demo")
     assert done.returncode == 0, done.stderr
     deployment.printed = done.stdout
+    keys = load_keys(Settings(_env_file=None, key=SecretStr("")), are_people_made_up=True)
+    truth = pl.read_csv(deployment.data_dir / "demo" / "truth" / "customers.csv")
+    for kind, column in (("user", "user_id"), ("device", "anonymous_id")):
+        note(keys, kind, truth[column].drop_nulls())
     return deployment

@@ -10,6 +10,7 @@ from jobs.run_config import load_run_config
 from jobs.settings import Settings
 from jobs.sources.extraction import extract
 from tests.integration.dbt.conftest import run_dbt
+from tests.revealing import reveal
 from tests.samples.one_shop import writers
 from tests.samples.one_shop.facts import AS_OF, CURRENCY
 
@@ -86,7 +87,7 @@ class Shop:
         """Rows; money and pieces as texts of two places."""
         con = connect(self.settings)
         try:
-            rows = con.execute(text).fetchall()
+            rows = reveal(con.execute(text).fetchall())
         finally:
             con.close()
         return [

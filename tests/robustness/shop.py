@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
+from jobs.keys import decrypt_text, load_keys
 from jobs.lake import TABLES, connect
 from jobs.settings import Settings
-from jobs.sources.quarantine import decrypt_line, load_key
 
 N_FILES = 3  # of each source
 N_LINES = 30  # of each file that no file before it told
@@ -149,7 +149,7 @@ class Contents:
 
 def read_contents(settings: Settings) -> Contents:
     """Read all of `raw` but the times of loading; rejected lines decrypted, for each lake has a key of its own."""
-    key = load_key(settings)
+    key = load_keys(settings).derive("rejects")
     con = connect(settings)
     try:
         tables = {}
@@ -158,7 +158,10 @@ def read_contents(settings: Settings) -> Contents:
             rows = con.execute(f"SELECT {', '.join(columns)} FROM raw.{name}").fetchall()
             if name == "rejects":
                 at = columns.index("raw_record")
-                rows = [(*row[:at], decrypt_line(key, row[at]), *row[at + 1 :]) for row in rows]
+                rows = [
+                    (*row[:at], decrypt_text(key, row[at], "rejects"), *row[at + 1 :])
+                    for row in rows
+                ]
             tables[name] = sorted(rows, key=repr)
         files = con.execute(
             "SELECT path, entity, count_rows, count_loaded, count_duplicates, count_rejected FROM raw.files ORDER BY ALL"

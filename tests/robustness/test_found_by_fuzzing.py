@@ -7,6 +7,7 @@ from jobs.lake import connect
 from jobs.run_config import RunConfig
 from jobs.settings import Settings
 from jobs.sources.extraction import ExtractResult, extract
+from tests.revealing import reveal
 from tests.robustness.loader import STARTED_AT
 
 pytestmark = pytest.mark.integration
@@ -51,7 +52,7 @@ class Source:
     def query(self, text: str) -> list[tuple]:
         con = connect(self.settings)
         try:
-            return con.execute(text).fetchall()
+            return reveal(con.execute(text).fetchall())
         finally:
             con.close()
 

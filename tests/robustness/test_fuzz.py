@@ -277,10 +277,9 @@ def write_jsonl(notes: list[str]) -> bytes:
 def test_any_text_of_a_field_arrives_as_it_was_written(lake, name, write):
     format_ = FORMATS[name]
     # NUL and halves of characters are no text, and 0x1F makes a line a reject; a CR is a line end, in a quoted CSV field
-    # too, and becomes LF.
-    texts = st.text(
-        st.characters(exclude_characters="\0\r\x1f", exclude_categories=["Cs"]), max_size=30
-    )
+    # too, and becomes LF; what has the sign of an e-mail address is masked.
+    characters = st.characters(exclude_characters="\0\r\x1f@", exclude_categories=["Cs"])
+    texts = st.text(characters, max_size=30).filter(lambda text: "%40" not in text)
 
     @fuzz(max(4, FUZZ_EXAMPLES // 2))
     @given(st.lists(texts, min_size=1, max_size=30))

@@ -21,7 +21,7 @@ REQUIRED = (
     "AIRFLOW_SECRET_KEY",
     "AWS_ACCESS_KEY_ID",
     "AWS_SECRET_ACCESS_KEY",
-    "PERSONALAKE_REJECTS_KEY",
+    "PERSONALAKE_KEY",
     "POSTGRES_PASSWORD",
 )
 AIRFLOW = {
@@ -154,6 +154,6 @@ def test_every_setting_reaches_the_services_with_its_default(project: dict[str, 
     }
     fields = {f"PERSONALAKE_{name.upper()}": field for name, field in Settings.model_fields.items()}
     assert set(passed) == set(fields) - NOT_IN_COMPOSE
-    own_place = {"CONFIG", "DATA_DIR", "LAKE", "CATALOG", "LAKE_DATA", "REJECTS_KEY"}
+    own_place = {"CONFIG", "DATA_DIR", "LAKE", "CATALOG", "LAKE_DATA", "KEY"}
     for name in set(passed) - {f"PERSONALAKE_{part}" for part in own_place}:
         assert passed[name] == str(fields[name].default), name

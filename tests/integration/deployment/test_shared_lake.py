@@ -60,7 +60,6 @@ def make_rejects(writer: str, batch: int, count: int = BATCH_ROWS) -> pl.DataFra
             "line_number": list(range(batch * count, (batch + 1) * count)),
             "reason_code": ["malformed"] * count,
             "reason": ["not JSON"] * count,
-            "raw_line": ["x" * 50] * count,
             "raw_record": [b"x" * 50] * count,
             "rejected_at": [AT] * count,
         }

@@ -201,7 +201,7 @@ def test_run_gate_a_rejected_consent_stops_the_run(settings: Settings) -> None:
     reject = (
         "INSERT INTO lake.raw.rejects BY NAME SELECT 'crm' AS source, '{entity}' AS entity, 'f1' AS file_id, "
         "'crm.csv' AS path, {line} AS line_number, 'bad_value' AS reason_code, 'no such state' AS reason, "
-        "'{{}}' AS raw_line, TIMESTAMPTZ '2026-01-31 00:00:00+00' AS rejected_at"
+        "''::BLOB AS raw_record, TIMESTAMPTZ '2026-01-31 00:00:00+00' AS rejected_at"
     )
     version = (
         "INSERT INTO lake.raw.files BY NAME SELECT '{file}' AS file_id, 'crm' AS source, 'consents' AS entity, "

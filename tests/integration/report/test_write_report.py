@@ -105,7 +105,7 @@ def fill(settings: Settings, *, with_dbt: bool) -> None:
         )
         con.execute(
             "insert into lake.raw.rejects by name select 'web' as source, 'events' as entity, 'f1' as file_id, "
-            "'broken_json' as reason_code, ? as raw_line, ?::timestamptz as rejected_at",
+            "'broken_json' as reason_code, encode(?) as raw_record, ?::timestamptz as rejected_at",
             [CUSTOMER, AS_OF],
         )
         con.execute(

@@ -7,6 +7,7 @@ from jobs.lake import connect
 from jobs.run_config import load_run_config
 from jobs.sources.extraction import extract
 from jobs.storage import s3
+from tests.revealing import reveal
 
 STARTED_AT = datetime(2026, 7, 1, 3, tzinfo=UTC)
 MAPPING = """
@@ -47,12 +48,13 @@ class Shop:
         config = load_run_config(self.config_path)
         return extract(self.settings, config, self.config_path, started_at=STARTED_AT)
 
-    def query(self, text):
+    def query(self, text, *, reveals=True):
         con = connect(self.settings)
         try:
-            return con.execute(text).fetchall()
+            rows = con.execute(text).fetchall()
         finally:
             con.close()
+        return reveal(rows) if reveals else rows
 
 
 @pytest.fixture
@@ -109,12 +111,13 @@ class Deployment:
             sources=sources or None,
         )
 
-    def query(self, text):
+    def query(self, text, *, reveals=True):
         con = connect(self.settings)
         try:
-            return con.execute(text).fetchall()
+            rows = con.execute(text).fetchall()
         finally:
             con.close()
+        return reveal(rows) if reveals else rows
 
 
 @pytest.fixture

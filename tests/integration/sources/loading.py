@@ -8,6 +8,7 @@ import yaml
 from jobs.lake import connect
 from jobs.run_config import load_run_config
 from jobs.sources.extraction import extract
+from tests.revealing import reveal
 
 SAMPLES = Path(__file__).parents[2] / "samples"
 STARTED_AT = datetime(2026, 7, 1, 3, tzinfo=UTC)
@@ -25,12 +26,13 @@ class Load:
         config = load_run_config(self.config_path)
         return extract(self.settings, config, self.config_path, started_at=started_at)
 
-    def query(self, text):
+    def query(self, text, *, reveals=True):
         con = connect(self.settings)
         try:
-            return con.execute(text).fetchall()
+            rows = con.execute(text).fetchall()
         finally:
             con.close()
+        return reveal(rows) if reveals else rows
 
 
 def counts(result):

@@ -1,7 +1,5 @@
 """Access logs through the real loader: what each request becomes, and what is no request."""
 
-import hashlib
-
 import pytest
 
 from tests.integration.sources.loading import SAMPLES, Load, counts
@@ -20,18 +18,14 @@ RULES = [
     },
 ]
 WINDOWS = (
-    "mozilla/5.0 (windows nt 10.0; win64; x64) applewebkit/537.36 (khtml, like gecko) "
-    "chrome/131.0.0.0 safari/537.36"
+    "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) "
+    "Chrome/131.0.0.0 Safari/537.36"
 )
 
 
 @pytest.fixture
 def load(settings, tmp_path):
     return Load(settings, tmp_path)
-
-
-def _pseudonym(text):
-    return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
 def test_combined_log_each_line_is_an_event_or_a_reject(load):
@@ -87,16 +81,16 @@ def test_combined_log_who_when_and_whence(load):
         (18, "2026-06-01 08:08:00", None, None, None, None, False, None),
     ]  # fmt: skip
     ids = dict(load.query("SELECT line_number, anonymous_id FROM lake.raw.events"))
-    assert ids[1] == _pseudonym(f"203.0.113.7 {WINDOWS}")
+    assert ids[1] == f"203.0.113.7 {WINDOWS}"
     assert ids[13] == ids[14]  # the address behind the proxy, whatever its port
     assert len(set(ids.values())) == 7
     assert dict(
         load.query("SELECT line_number, user_id FROM lake.raw.events WHERE user_id IS NOT NULL")
     ) == {
-        10: _pseudonym("ada"),
-        11: _pseudonym("ada"),
-        12: _pseudonym("ada"),
-        15: _pseudonym("ada lovelace"),
+        10: "ada",
+        11: "ada",
+        12: "ada",
+        15: "ada lovelace",
     }
     assert load.query("SELECT properties FROM lake.raw.events WHERE line_number IN (12, 18) ORDER BY line_number") == [
         ('{"method":"POST","status":"500","bytes":"400"}',),
@@ -107,7 +101,7 @@ def test_combined_log_who_when_and_whence(load):
 def test_combined_log_addresses_stand_nowhere(load):
     load(SAMPLES / "access_logs/combined.log", format="access_log", rules=RULES)
 
-    everything = str(load.query("SELECT * FROM lake.raw.events"))
+    everything = str(load.query("SELECT * FROM lake.raw.events", reveals=False))
 
     assert "203.0.113.7" not in everything
     assert "198.51.100.9" not in everything
@@ -149,10 +143,10 @@ def test_w3c_log_fields_change_within_the_file(load):
         (16, "missing_field", "occurred_at is empty"),
     ]
     ids = dict(load.query("SELECT line_number, anonymous_id FROM lake.raw.events"))
-    assert ids[5] == _pseudonym(f"203.0.113.7 {WINDOWS}")  # as nginx's log would name this browser
+    assert ids[5] == f"203.0.113.7 {WINDOWS}"  # as nginx's log would name this browser
     assert ids[13] == ids[14]
     assert load.query("SELECT user_id FROM lake.raw.events WHERE user_id IS NOT NULL") == [
-        (_pseudonym("shop\\ada"),)
+        ("shop\\ada",)
     ]
 
 

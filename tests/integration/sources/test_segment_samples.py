@@ -1,6 +1,5 @@
 """Segment, RudderStack and PostHog calls through the real loader."""
 
-import hashlib
 import json
 
 import duckdb
@@ -12,7 +11,7 @@ pytestmark = pytest.mark.integration
 
 CALLS = SAMPLES / "segment/calls.jsonl"
 POSTHOG = SAMPLES / "segment/posthog.jsonl"
-ADA = hashlib.sha256(b"ada@example.com").hexdigest()[:32]
+ADA = "ada@example.com"
 BROWSER, OTHER_BROWSER = (
     "01990000-0000-7000-8000-000000000001",
     "01990000-0000-7000-8000-000000000002",

@@ -1,6 +1,5 @@
 """Shopify's exports through the real loader: orders told by their first row, refunds, overlapping files, customers."""
 
-import hashlib
 from datetime import timedelta
 from decimal import Decimal
 
@@ -19,12 +18,8 @@ def load(settings, tmp_path):
     return Load(settings, tmp_path)
 
 
-def _person(text):
-    return hashlib.sha256(text.encode()).hexdigest()[:32]
-
-
-ADA, BOB, EVE = map(_person, ("ada@example.com", "bob@example.com", "eve@example.com"))
-TESTER, CALLER = _person("tester@example.com"), _person("+4930901820")
+ADA, BOB, EVE = "ada@example.com", "bob@example.com", "eve@example.com"
+TESTER, CALLER = "tester@example.com", "+4930901820"
 
 
 def test_orders_each_line_and_return_has_a_row(load):
@@ -119,7 +114,7 @@ def test_orders_every_line_ends_somewhere(load):
         (12, "missing_field", "ordered_at is empty"),
         (15, "malformed", "the line is not a record of this format (missing columns)"),
     ]
-    assert not load.query("SELECT 1 FROM lake.raw.rejects WHERE raw_line LIKE '%@example%'")
+    assert "@example" not in str(load.query("SELECT * FROM lake.raw.rejects"))
 
 
 def test_orders_told_again_are_loaded_once_and_a_grown_refund_is_added(load):
@@ -174,9 +169,10 @@ def test_customers_consent_that_went_and_came_back_counts_each_time(load, tmp_pa
         path.write_text(text.replace("ada@example.com,yes", f"ada@example.com,{state}"))
         load(path, format="shopify_customers", started_at=STARTED_AT + timedelta(days=day))
 
-    assert load.query(
-        f"SELECT state FROM lake.raw.consents WHERE user_id = '{ADA}' AND purpose = 'marketing' ORDER BY recorded_at"
-    ) == [("granted",), ("denied",), ("granted",)]
+    decisions = load.query(
+        "SELECT user_id, state FROM lake.raw.consents WHERE purpose = 'marketing' ORDER BY recorded_at"
+    )
+    assert [state for who, state in decisions if who == ADA] == ["granted", "denied", "granted"]
     assert load.query("SELECT count(*) = count(DISTINCT consent_id) FROM lake.raw.consents") == [
         (True,)
     ]

@@ -1,6 +1,7 @@
 """The run configuration and the mappings that `personalake init` writes."""
 
 import json
+import re
 from datetime import UTC, datetime
 
 import pytest
@@ -8,7 +9,7 @@ import yaml
 from typer.testing import CliRunner
 
 from jobs.cli.app import app
-from jobs.cli.drafting import make_name
+from jobs.cli.drafting import make_name, write_key
 from jobs.run_config import load_run_config
 from jobs.sources.mapping import load_mapping
 from jobs.sources.sampling import sample_sources
@@ -199,3 +200,23 @@ def test_consent_comment_says_when_nobody_would_be_exported(shop, tmp_path):
 )  # fmt: skip
 def test_make_name_is_what_a_configuration_allows(text, name):
     assert make_name(text) == name
+
+
+def test_write_key_adds_one_line_for_its_owner_only(tmp_path):
+    path = tmp_path / ".env"
+    path.write_text("# mine\nPERSONALAKE_KEY=\nPERSONALAKE_THREADS=1\n")
+
+    write_key(path)
+
+    lines = path.read_text().splitlines()
+    assert lines[:2] == ["# mine", "PERSONALAKE_THREADS=1"]
+    assert re.fullmatch("PERSONALAKE_KEY=[0-9a-f]{64}", lines[2])
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert [entry.name for entry in tmp_path.iterdir()] == [".env"]
+
+
+def test_write_key_makes_the_file_and_another_key_each_time(tmp_path):
+    for name in ("a", "b"):
+        write_key(tmp_path / name)
+
+    assert (tmp_path / "a").read_text() != (tmp_path / "b").read_text()

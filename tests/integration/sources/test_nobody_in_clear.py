@@ -1,0 +1,103 @@
+"""What the samples say of people is looked for in every table of the lake and in every file beside it."""
+
+import re
+
+import pytest
+
+from jobs.keys import load_keys
+from jobs.lake import connect
+from jobs.sources.pseudonyms import make_pseudonym
+from jobs.vault import open_identifiers
+from tests import revealing
+from tests.integration.sources.loading import SAMPLES, Load
+
+ADDRESS = re.compile(
+    rb"[A-Za-z0-9._+-]+(?:@|%40)(?:[A-Za-z0-9-]+\.)+[A-Za-z]+"  # e-mail
+    rb"|\b(?:192\.0\.2|198\.51\.100|203\.0\.113|10\.0\.0|66\.249\.66)\.\d{1,3}\b"
+    rb"|\+49[ 0-9]{6,}"
+)
+SOURCES = {
+    "ga4": {"path": "ga4/*.jsonl", "format": "ga4"},
+    "segment": {"path": "segment/calls.jsonl", "format": "segment"},
+    "posthog": {"path": "segment/posthog.jsonl", "format": "segment"},
+    "snowplow": {"path": "snowplow/enriched.*", "format": "snowplow"},
+    "shopify orders": {"path": "shopify/orders_export_*.csv", "format": "shopify_orders"},
+    "shopify customers": {"path": "shopify/customers_export.csv", "format": "shopify_customers"},
+    "access log": {"path": "access_logs/combined.log", "format": "access_log"},
+    "w3c": {"path": "access_logs/u_ex260601.log", "format": "w3c"},
+    "rees46": {"path": "rees46/2019-Oct.csv", "format": "rees46"},
+    "till": {"path": "generic/till.txt", "mapping": str(SAMPLES / "generic/till.yml")},
+    "baskets": {"path": "generic/baskets.jsonl", "mapping": str(SAMPLES / "generic/baskets.yml")},
+}
+
+
+def read_all(settings):
+    """The text of every row of every table, and the bytes of every file of the lake's folder."""
+    con = connect(settings)
+    try:
+        tables = con.execute(
+            "SELECT schema_name, table_name FROM duckdb_tables() WHERE database_name = 'lake'"
+        ).fetchall()
+        rows = [
+            str(con.execute(f"FROM lake.{schema}.{table}").fetchall()).encode()
+            for schema, table in tables
+        ]
+    finally:
+        con.close()
+    files = [path.read_bytes() for path in settings.lake_dir.rglob("*") if path.is_file()]
+    return b"\n".join(rows), b"\n".join(files)
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_samples_leave_no_address_and_no_id_in_clear(settings, tmp_path, name):
+    before = set(revealing._CLEAR)
+    load = Load(settings, tmp_path)
+    source = {**SOURCES[name], "path": str(SAMPLES / SOURCES[name]["path"])}
+
+    result = load(source.pop("path"), **source)
+
+    rows, files = read_all(settings)
+    assert result.loaded > 0
+    assert not ADDRESS.findall(rows)
+    assert not ADDRESS.findall(files)
+    told = {text for key, text in revealing._CLEAR.items() if key not in before and len(text) > 5}
+    assert not [text for text in told if text.encode() in rows or text.encode() in files]
+
+
+def test_vault_gives_back_what_the_shop_calls_people(settings, tmp_path):
+    load = Load(settings, tmp_path)
+    load(SAMPLES / "shopify/customers_export.csv", format="shopify_customers")
+    load(SAMPLES / "shopify/customers_export.csv", format="shopify_customers", name="again")
+    keys = load_keys(settings)
+    con = connect(settings)
+    try:
+        con.execute(
+            "CREATE TEMP TABLE found AS SELECT DISTINCT user_id AS customer_id FROM lake.raw.profiles"
+        )
+        con.execute("INSERT INTO found VALUES ('u_nobody')")
+        open_identifiers(con, keys, "found", "customer_id")
+        texts = {text.lower() for (text,) in con.execute("FROM found").fetchall()}
+        kept = con.execute(
+            "SELECT count(*), count(DISTINCT pseudonym) FROM lake.vault.identifiers"
+        ).fetchone()
+    finally:
+        con.close()
+
+    assert {"ada@example.com", "bob@example.com", "u_nobody"} <= texts
+    assert kept[0] == kept[1] > 2
+    assert make_pseudonym(keys, "user", "ada@example.com") not in texts
+
+
+def test_search_text_keeps_its_words_without_the_address(settings, tmp_path):
+    load = Load(settings, tmp_path)
+    path = tmp_path / "calls.jsonl"
+    path.write_text(
+        '{"type":"track","event":"Products Searched","messageId":"1","userId":"u-1","timestamp":"2026-06-01T10:00:00Z",'
+        '"properties":{"query":"order of ada@example.com blue hat","url":"https://x.example/u/ada%40example.com/hats"}}\n'
+    )
+
+    load(path, format="segment")
+
+    assert load.query("SELECT search_query FROM lake.raw.events") == [
+        ("order of [e-mail] blue hat",)
+    ]
