@@ -17,7 +17,9 @@ TABLE = "vault.identifiers"
 def keep_identifiers(
     con: duckdb.DuckDBPyConnection, keys: KeyRing, source: str, known_at: datetime
 ) -> int:
-    """Keep the texts of pseudonyms that the vault does not have yet. Run it inside the batch's transaction.
+    """Keep the texts of pseudonyms that the vault does not have of this source yet. Run it inside the batch's transaction.
+
+    Of each source, since two loaders may meet the same person at once, and nothing but the source's lock keeps them apart.
 
     Args:
         con: the lake, with the table `pseudonyms_user` (text, pseudonym).
@@ -29,8 +31,10 @@ def keep_identifiers(
         How many were new.
     """
     new = con.execute(
-        f"SELECT pseudonym, min(text) AS text FROM pseudonyms_user ANTI JOIN lake.{TABLE} USING (pseudonym) "
-        "GROUP BY pseudonym ORDER BY pseudonym"
+        "SELECT pseudonym, min(text) AS text FROM pseudonyms_user "
+        f"ANTI JOIN (SELECT pseudonym FROM lake.{TABLE} WHERE source = ?) USING (pseudonym) "
+        "GROUP BY pseudonym ORDER BY pseudonym",
+        [source],
     ).pl()
     if new.is_empty():
         return 0
@@ -64,7 +68,7 @@ def open_identifiers(
     """
     key = keys.derive(PURPOSE)
     found = con.execute(
-        f"SELECT pseudonym, any_value(record) AS record FROM lake.{TABLE} "
+        f"SELECT pseudonym, min(record) AS record FROM lake.{TABLE} "
         f"WHERE pseudonym IN (SELECT {column} FROM {relation}) GROUP BY pseudonym"
     ).fetchall()
     if not found:

@@ -486,7 +486,7 @@ _DEFINITIONS = (
     Table(
         "vault",
         "identifiers",
-        "One row per pseudonym of a person whose own number, e-mail address or telephone number a source told.",
+        "One row per source and pseudonym of a person whose own number, e-mail address or telephone number it told.",
         {
             "pseudonym": "VARCHAR",
             "record": "BLOB",  # the text, encrypted

@@ -84,7 +84,7 @@ def test_vault_gives_back_what_the_shop_calls_people(settings, tmp_path):
         con.close()
 
     assert {"ada@example.com", "bob@example.com", "u_nobody"} <= texts
-    assert kept[0] == kept[1] > 2
+    assert kept[0] == 2 * kept[1] > 4  # each source says it once
     assert make_pseudonym(keys, "user", "ada@example.com") not in texts
 
 
