@@ -184,7 +184,10 @@ def insert_rows(
     columns = [f"s.{name}" for name in own]
     joins = []
     for column, kind in IDENTIFIERS.items():
-        if column in own:
+        if column not in own:
+            continue
+        columns[own.index(column)] = f"NULL::VARCHAR AS {column}"
+        if con.execute(f"SELECT 1 FROM pseudonyms_{kind} LIMIT 1").fetchone():
             columns[own.index(column)] = f"of_{column}.pseudonym AS {column}"
             joins.append(
                 f"LEFT JOIN pseudonyms_{kind} AS of_{column} ON s.{column} = of_{column}.text"
