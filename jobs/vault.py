@@ -16,7 +16,7 @@ TABLE = "vault.identifiers"
 
 def keep_identifiers(
     con: duckdb.DuckDBPyConnection, keys: KeyRing, source: str, known_at: datetime
-) -> int:
+) -> None:
     """Keep the texts of pseudonyms that the vault does not have of this source yet. Run it inside the batch's transaction.
 
     Of each source, since two loaders may meet the same person at once, and nothing but the source's lock keeps them apart.
@@ -26,9 +26,6 @@ def keep_identifiers(
         keys: the ring.
         source: whence they came.
         known_at: the run's time.
-
-    Returns:
-        How many were new.
     """
     new = con.execute(
         "SELECT pseudonym, min(text) AS text FROM pseudonyms_user "
@@ -37,7 +34,7 @@ def keep_identifiers(
         [source],
     ).pl()
     if new.is_empty():
-        return 0
+        return
     key = keys.derive(PURPOSE)
     rows = new.select(
         "pseudonym", pl.Series("record", encrypt_texts(key, new["text"].to_list()), pl.Binary)
@@ -49,7 +46,6 @@ def keep_identifiers(
         {"source": source, "known_at": known_at},
     )
     con.unregister("new_identifiers")
-    return new.height
 
 
 def open_identifiers(

@@ -76,8 +76,8 @@ class Batch(ABC):
                 set_keys(con, self.keys)
                 limits = make_limits(self.source, self.started_at)
                 self._staged = stage(con, name, self._files, limits)
-                views = [(item.view, set(item.entity.columns)) for item in self._staged]
-                make_pseudonyms(con, self.keys, views)
+                rows = [(item.good_rows, set(item.entity.columns)) for item in self._staged]
+                make_pseudonyms(con, self.keys, rows)
 
     def write(self, con: duckdb.DuckDBPyConnection) -> BatchCounts:
         """Write what was read; may be called again after a conflict.

@@ -97,20 +97,20 @@ def set_keys(con: duckdb.DuckDBPyConnection, keys: KeyRing) -> None:
 
 
 def make_pseudonyms(
-    con: duckdb.DuckDBPyConnection, keys: KeyRing, views: Iterable[tuple[str, set[str]]]
+    con: duckdb.DuckDBPyConnection, keys: KeyRing, relations: Iterable[tuple[str, set[str]]]
 ) -> None:
-    """Fill the tables `pseudonyms_<kind>` (text, pseudonym) with each text of some views once: hashing is dear.
+    """Fill the tables `pseudonyms_<kind>` (text, pseudonym) with each text of some relations once: hashing is dear.
 
     Args:
         con: with `set_keys`.
         keys: the ring.
-        views: names, and the columns of identifiers that each has.
+        relations: SQL of each, and its columns. Without rejects: of who is in no row the vault keeps nothing.
     """
     of_kind: dict[Kind, list[str]] = {kind: [] for kind in _PREFIXES}
-    for view, columns in views:
+    for relation, columns in relations:
         for column, kind in IDENTIFIERS.items():
             if column in columns:
-                of_kind[kind].append(f"SELECT DISTINCT {column} AS text FROM {view}")
+                of_kind[kind].append(f"SELECT DISTINCT {column} AS text FROM {relation}")
     for kind, selects in of_kind.items():
         told = " UNION ".join(selects) or "SELECT NULL::VARCHAR AS text"
         con.execute(

@@ -170,7 +170,7 @@ def _replay_group(
     )
     con.register("reject_places", places.to_arrow())
     mark_duplicates(con, name, item)
-    make_pseudonyms(con, keys, [(item.view, set(item.entity.columns))])
+    make_pseudonyms(con, keys, [(item.good_rows, set(item.entity.columns))])
     keep_identifiers(con, keys, name, started_at)
     located = (
         f"SELECT s.*, reject_places.file_id, reject_places.line_number FROM {item.view} AS s "

@@ -75,6 +75,11 @@ class Staged:
     pieces: list[str] = field(default_factory=list)
 
     @property
+    def good_rows(self) -> str:
+        """SQL of the rows that are no rejects."""
+        return f"(SELECT * FROM {self.view} WHERE reason_code IS NULL)"
+
+    @property
     def view(self) -> str:
         """Name of the view."""
         return f"staged_{self.entity.name}"

@@ -101,3 +101,17 @@ def test_search_text_keeps_its_words_without_the_address(settings, tmp_path):
     assert load.query("SELECT search_query FROM lake.raw.events") == [
         ("order of [e-mail] blue hat",)
     ]
+
+
+def test_vault_keeps_nothing_of_who_is_only_in_a_rejected_line(settings, tmp_path):
+    load = Load(settings, tmp_path)
+    path = tmp_path / "calls.jsonl"
+    path.write_text(
+        '{"type":"page","messageId":"1","userId":"u-1","timestamp":"2026-06-01T10:00:00Z"}\n'
+        '{"type":"page","messageId":"2","userId":"u-2","timestamp":"someday"}\n'
+    )
+
+    result = load(path, format="segment")
+
+    assert (result.loaded, result.rejected) == (1, 1)
+    assert load.query("SELECT pseudonym FROM lake.vault.identifiers") == [("u-1",)]
