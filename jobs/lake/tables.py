@@ -1,4 +1,4 @@
-"""The tables that Python writes: schemas `raw`, `ml`, `ops` and `vault`.
+"""The tables that Python writes: schemas `raw`, `identity`, `ml`, `ops` and `vault`.
 
 One definition serves the DDL, the dbt sources, the expectations and the tests, so names and types cannot drift apart.
 Types are DuckDB's. `raw` is append-only; `ml` is replaced a partition (`as_of_date`) at a time; `ops` tells what ran.
@@ -42,6 +42,8 @@ _LINE_MONEY = {
 }
 # Of the whole order, told again on each of its lines.
 _ORDER_MONEY = {"order_discount": MONEY, "order_tax": MONEY, "order_shipping": MONEY}
+# Pseudonyms of whom a record tells; the clear texts are in the vault.
+_WHO = {"user_id": "VARCHAR", "email": "VARCHAR", "phone": "VARCHAR"}
 _LINEAGE = {"as_of_date": "DATE", "model_version": "VARCHAR", "run_id": "VARCHAR"}
 
 
@@ -100,7 +102,7 @@ _DEFINITIONS = (
             "occurred_at": "TIMESTAMP WITH TIME ZONE",
             "received_at": "TIMESTAMP WITH TIME ZONE",
             "anonymous_id": "VARCHAR",
-            "user_id": "VARCHAR",
+            **_WHO,
             "session_id": "VARCHAR",
             "item_id": "VARCHAR",
             "title": "VARCHAR",
@@ -203,7 +205,7 @@ _DEFINITIONS = (
             "line_type": "VARCHAR",  # sale; return (its quantity is above 0); adjustment (no goods)
             "ordered_at": "TIMESTAMP WITH TIME ZONE",
             "received_at": "TIMESTAMP WITH TIME ZONE",
-            "user_id": "VARCHAR",
+            **_WHO,
             "item_id": "VARCHAR",
             "title": "VARCHAR",
             "category": "VARCHAR",
@@ -230,7 +232,7 @@ _DEFINITIONS = (
             "medium": "VARCHAR",
             "occurred_at": "TIMESTAMP WITH TIME ZONE",
             "received_at": "TIMESTAMP WITH TIME ZONE",
-            "user_id": "VARCHAR",
+            **_WHO,
             "anonymous_id": "VARCHAR",
             "message_id": "VARCHAR",
             "campaign": "VARCHAR",
@@ -238,6 +240,24 @@ _DEFINITIONS = (
             "url_path": "VARCHAR",
             "device": "VARCHAR",
             "properties": "JSON",
+        },
+    ),
+    _raw(
+        "links",
+        "One row per statement that two identifiers are one person's.",
+        "link_id",
+        ("link_kind", "linked_at"),
+        {
+            "link_kind": "VARCHAR",  # alias: the source knows it; match: found by likeness, with a probability
+            **_WHO,
+            "anonymous_id": "VARCHAR",
+            "other_user_id": "VARCHAR",
+            "other_email": "VARCHAR",
+            "other_phone": "VARCHAR",
+            "other_anonymous_id": "VARCHAR",
+            "probability": "DOUBLE",
+            "linked_at": "TIMESTAMP WITH TIME ZONE",
+            "received_at": "TIMESTAMP WITH TIME ZONE",
         },
     ),
     _raw(
@@ -294,7 +314,8 @@ _DEFINITIONS = (
         {
             "profile_record_id": "VARCHAR",
             "source": "VARCHAR",
-            "user_id": "VARCHAR",
+            **_WHO,
+            "name_key": "VARCHAR",  # pseudonym of first and last name: tells two people apart who share an address
             "country": "VARCHAR",
             "region": "VARCHAR",
             "birth_year": "INTEGER",
@@ -306,7 +327,7 @@ _DEFINITIONS = (
             "file_id": "VARCHAR",
             "line_number": "BIGINT",
         },
-        ("profile_record_id", "source", "user_id", "file_id"),
+        ("profile_record_id", "source", "file_id"),
     ),
     Table(
         "raw",
@@ -315,7 +336,7 @@ _DEFINITIONS = (
         {
             "consent_id": "VARCHAR",
             "source": "VARCHAR",
-            "user_id": "VARCHAR",
+            **_WHO,
             "anonymous_id": "VARCHAR",
             "purpose": "VARCHAR",
             "state": "VARCHAR",
@@ -484,16 +505,92 @@ _DEFINITIONS = (
         ("run_id", "stage", "as_of", "started_at"),
     ),
     Table(
-        "vault",
+        "identity",
         "identifiers",
-        "One row per source and pseudonym of a person whose own number, e-mail address or telephone number it told.",
+        "One row per identifier (pseudonym of a number, an address, a telephone number or a device) that is known.",
         {
-            "pseudonym": "VARCHAR",
-            "record": "BLOB",  # the text, encrypted
+            "identifier": "VARCHAR",
+            "kind": "VARCHAR",  # user, email, phone, device
+            "customer_id": "VARCHAR",  # the oldest identifier of the person
+            "first_known_at": "TIMESTAMP WITH TIME ZONE",
+            "linked_at": "TIMESTAMP WITH TIME ZONE",  # since when it is known to be this customer's
+            "link_kind": "VARCHAR",  # the last link on the way to the customer's oldest identifier; null for that one
+            "run_id": "VARCHAR",
+        },
+        ("identifier", "kind", "customer_id", "first_known_at", "linked_at", "run_id"),
+    ),
+    Table(
+        "identity",
+        "links",
+        "One row per pair of identifiers that were told together, and kind of evidence.",
+        {
+            "identifier": "VARCHAR",
+            "other_identifier": "VARCHAR",
+            "link_kind": "VARCHAR",  # login, email, phone, order, alias, match, manual
+            "first_known_at": "TIMESTAMP WITH TIME ZONE",
+            "count_told": "BIGINT",
+            "cut_reason": "VARCHAR",  # why it joins nobody; null where it does
+            "run_id": "VARCHAR",
+        },
+        ("identifier", "other_identifier", "link_kind", "first_known_at", "count_told", "run_id"),
+    ),
+    Table(
+        "identity",
+        "changes",
+        "One row per customer whose identifiers came to be another customer's.",
+        {
+            "change": "VARCHAR",  # merged, split
+            "customer_id": "VARCHAR",  # whose identifiers went
+            "new_customer_id": "VARCHAR",  # whose they are now
+            "count_identifiers": "BIGINT",
+            "cause": "VARCHAR",  # the kind of the link that joins them, or why the link that joined them was cut
+            "caused_at": "TIMESTAMP WITH TIME ZONE",  # since when that is known
+            "as_of": "TIMESTAMP WITH TIME ZONE",
+            "changed_at": "TIMESTAMP WITH TIME ZONE",
+            "run_id": "VARCHAR",
+        },
+        ("change", "customer_id", "new_customer_id", "count_identifiers", "cause", "as_of", "changed_at", "run_id"),
+    ),
+    Table(
+        "identity",
+        "decisions",
+        "One row per decision of a person that identifiers are one customer's, or are not.",
+        {
+            "decision_id": "VARCHAR",
+            "decision": "VARCHAR",  # merge, split
+            "identifiers": "VARCHAR[]",  # merge: one of each customer; split: those that are somebody else's
+            "reason": "VARCHAR",
+            "decided_at": "TIMESTAMP WITH TIME ZONE",
+            "withdrawn_at": "TIMESTAMP WITH TIME ZONE",
+        },
+        ("decision_id", "decision", "identifiers", "decided_at"),
+    ),
+    Table(
+        "vault",
+        "inbox",
+        "One row per source, identifier and field whose clear value waits, encrypted, to be put into the vault.",
+        {
+            "identifier": "VARCHAR",
+            "field": "VARCHAR",  # user_id, email, phone, first_name, last_name, country, postal_code
+            "record": "BLOB",  # the value, encrypted
             "source": "VARCHAR",
+            "told_at": "TIMESTAMP WITH TIME ZONE",  # when the source said so; of two values the later one counts
             "known_at": "TIMESTAMP WITH TIME ZONE",
         },
-        ("pseudonym", "record", "source", "known_at"),
+        ("identifier", "field", "record", "source", "known_at"),
+    ),
+    Table(
+        "ops",
+        "vault_reads",
+        "One row per time that a task opened the vault.",
+        {
+            "task": "VARCHAR",
+            "reason": "VARCHAR",
+            "count_rows": "BIGINT",
+            "run_id": "VARCHAR",
+            "read_at": "TIMESTAMP WITH TIME ZONE",
+        },
+        ("task", "reason", "count_rows", "read_at"),
     ),
     Table(
         "ops",

@@ -19,6 +19,7 @@ EntityName = Literal[
     "profiles",
     "consents",
     "messages",
+    "links",
     "exposures",
     "feedback",
     "exchange_rates",
@@ -47,13 +48,23 @@ EVENT_TYPES = (
     "custom",
 )
 
-Kind = Literal["user", "email", "phone", "device", "session"]
+Kind = Literal["user", "email", "phone", "device", "session", "name", "text"]
 # Columns that name somebody, in whatever table: the loader writes a pseudonym of that kind.
 IDENTIFIERS: dict[str, Kind] = {
     "user_id": "user",
+    "email": "email",
+    "phone": "phone",
     "anonymous_id": "device",
     "session_id": "session",
+    "name_key": "name",
+    "other_user_id": "user",
+    "other_email": "email",
+    "other_phone": "phone",
+    "other_anonymous_id": "device",
 }
+
+# What a record may tell of a person beside its table's columns: only the vault gets it.
+VAULT_ONLY = ("first_name", "last_name", "postal_code")
 
 # Columns where people may have written an address: it is masked.
 FREE_TEXTS = frozenset(
@@ -86,6 +97,7 @@ class Entity:
         minimums: columns with a least value.
         is_state: the record tells how a thing is, and a later record of it counts more; told again after another one it is
             no duplicate.
+        has_vault_fields: the record may tell names and postal codes too.
     """
 
     name: EntityName
@@ -96,6 +108,7 @@ class Entity:
     values: dict[str, tuple[str, ...]] = field(default_factory=dict)
     minimums: dict[str, float] = field(default_factory=dict)
     is_state: bool = False
+    has_vault_fields: bool = False
 
     @property
     def table(self) -> str:
@@ -108,12 +121,20 @@ class Entity:
         return TABLES[self.table].columns
 
     @property
+    def told_columns(self) -> dict[str, str]:
+        """Column -> DuckDB type of what a source may tell: the table's columns, and what only the vault gets."""
+        names = VAULT_ONLY if self.has_vault_fields else ()
+        return self.columns | dict.fromkeys(names, "VARCHAR")
+
+    @property
     def day_column(self) -> str | None:
         """The column whose day a record belongs to; None for records of no day."""
         return self.happened[0] if self.happened else None
 
 
-_WHO = ("user_id", "anonymous_id")
+_WHO = ("user_id", "email", "phone", "anonymous_id")
+_DEVICE_OR_USER = ("user_id", "anonymous_id")
+_WHO_OF_LIST = ("user_id", "email", "phone")
 
 ENTITIES: dict[str, Entity] = {
     entity.name: entity
@@ -139,6 +160,7 @@ ENTITIES: dict[str, Entity] = {
             required=("order_id", "ordered_at"),
             happened=("ordered_at", "received_at"),
             values={"line_type": ("sale", "return", "adjustment")},
+            has_vault_fields=True,
         ),
         Entity(
             "items",
@@ -158,9 +180,11 @@ ENTITIES: dict[str, Entity] = {
         Entity(
             "profiles",
             "profile_record_id",
-            required=("user_id",),
+            required=(),
+            one_of=_WHO_OF_LIST,
             happened=("updated_at", "received_at", "signed_up_at"),
             is_state=True,
+            has_vault_fields=True,
         ),
         Entity(
             "consents",
@@ -190,17 +214,26 @@ ENTITIES: dict[str, Entity] = {
             },
         ),
         Entity(
+            "links",
+            "link_id",
+            required=("link_kind", "linked_at"),
+            one_of=_WHO,
+            happened=("linked_at", "received_at"),
+            values={"link_kind": ("alias", "match")},
+            minimums={"probability": 0.0},
+        ),
+        Entity(
             "exposures",
             "exposure_id",
             required=("experiment_id", "variant_id", "occurred_at"),
-            one_of=_WHO,
+            one_of=_DEVICE_OR_USER,
             happened=("occurred_at", "received_at"),
         ),
         Entity(
             "feedback",
             "feedback_id",
             required=("feedback_type", "item_id", "occurred_at"),
-            one_of=_WHO,
+            one_of=_DEVICE_OR_USER,
             happened=("occurred_at", "received_at"),
             values={"feedback_type": ("impression", "click", "dismissal")},
             minimums={"rank": 1},

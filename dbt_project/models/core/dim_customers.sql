@@ -5,7 +5,17 @@ with events as (
 ),
 
 profiles as (
-    select * from {{ ref('stg_profiles') }}
+    select * from {{ ref('int_profiles') }}
+),
+
+-- By the shop's own number a customer is found in its other tools.
+accounts as (
+    select
+        customer_id,
+        {{ first_by('identifier', 'first_known_at', 'identifier') }} as user_id
+    from {{ ref('int_identities') }}
+    where kind = 'user'
+    group by customer_id
 ),
 
 consents as (
@@ -66,6 +76,7 @@ joined as (
 final as (
     select
         joined.customer_id,
+        accounts.user_id,
         joined.is_registered,
         joined.country,
         joined.region,
@@ -91,6 +102,7 @@ final as (
     from joined
     left join sessions on joined.customer_id = sessions.customer_id
     left join orders on joined.customer_id = orders.customer_id
+    left join accounts on joined.customer_id = accounts.customer_id
     left join consents on joined.customer_id = consents.customer_id
 )
 

@@ -7,7 +7,21 @@ bots as (
 ),
 
 identities as (
-    select * from {{ ref('int_identities') }} where user_id is not null
+    select * from {{ ref('int_identities') }}
+),
+
+borrowed_visits as (
+    select * from {{ ref('int_borrowed_visits') }}
+),
+
+-- Whose an event is: the surest identifier that it tells; on a device of several people, who signed in on that visit.
+owned as (
+    select
+        events.*,
+        coalesce(borrowed_visits.identifier, events.identifier) as owner,
+        greatest(events.received_at, borrowed_visits.linked_at) as owner_known_at
+    from events
+    left join borrowed_visits on events.event_id = borrowed_visits.event_id
 ),
 
 items as (
@@ -74,15 +88,13 @@ resolved as (
         events.region,
         coalesce(events.category, items.category) as category,
         coalesce(events.brand, items.brand) as brand,
-        coalesce(events.user_id, identities.user_id, events.anonymous_id) as customer_id,
-        coalesce(events.user_id, identities.user_id) is not null as is_registered,
-        case
-            when events.user_id is null and identities.linked_at > events.received_at then identities.linked_at
-            else events.received_at
-        end as known_at,
+        coalesce(identities.customer_id, events.owner) as customer_id,
+        coalesce(identities.is_registered, events.owner != events.anonymous_id, events.anonymous_id is null)
+            as is_registered,
+        greatest(events.owner_known_at, identities.linked_at) as known_at,
         events.opens_session
-    from events
-    left join identities on events.anonymous_id = identities.anonymous_id
+    from owned as events
+    left join identities on events.owner = identities.identifier
     left join items on events.item_id = items.item_id
     left join rates
         on events.currency = rates.currency and coalesce(events.ordered_at, events.occurred_at) = rates.priced_at

@@ -23,7 +23,7 @@ seen_orders as (
         min(occurred_at) as occurred_at,
         min(received_at) as received_at,
         {{ first_by('anonymous_id', 'occurred_at', 'event_id') }} as anonymous_id,
-        {{ first_by('user_id', 'occurred_at', 'event_id') }} as user_id,
+        {{ first_by('case when identifier != anonymous_id or anonymous_id is null then identifier end', 'occurred_at', 'event_id') }} as identifier,
         {{ first_by('channel', 'occurred_at', 'event_id') }} as channel,
         {{ first_by('campaign', 'occurred_at', 'event_id') }} as campaign,
         {{ first_by('device', 'occurred_at', 'event_id') }} as device
@@ -36,7 +36,7 @@ seen_orders as (
 owners as (
     select
         order_id,
-        min(user_id) as user_id
+        min(identifier) as identifier
     from orders
     where line_type = 'sale'
     group by order_id
@@ -57,16 +57,16 @@ order_lines as (
         case
             when
                 orders.line_type = 'sale'
-                and seen_orders.user_id = coalesce(orders.user_id, owners.user_id, seen_orders.user_id)
+                and seen_orders.identifier = coalesce(orders.identifier, owners.identifier, seen_orders.identifier)
                 then least(orders.received_at, seen_orders.received_at)
             else orders.received_at
         end as received_at,
         -- The order says whose device it was, unless the tracker knows this user by another id.
         case
-            when coalesce(seen_orders.user_id = coalesce(orders.user_id, owners.user_id), true)
+            when coalesce(seen_orders.identifier = coalesce(orders.identifier, owners.identifier), true)
                 then seen_orders.anonymous_id
         end as anonymous_id,
-        coalesce(orders.user_id, owners.user_id, seen_orders.user_id) as user_id,
+        coalesce(orders.identifier, owners.identifier, seen_orders.identifier) as person,
         orders.item_id,
         orders.title,
         orders.category,
@@ -94,8 +94,9 @@ order_lines as (
 
 final as (
     select
-        *,
-        coalesce(anonymous_id, user_id) as actor_id
+        * exclude (person),
+        coalesce(person, anonymous_id) as identifier,
+        coalesce(anonymous_id, person) as actor_id
     from order_lines
     union all by name
     select
@@ -110,8 +111,8 @@ final as (
         occurred_at,
         received_at,
         anonymous_id,
-        user_id,
-        coalesce(anonymous_id, user_id) as actor_id,
+        identifier,
+        coalesce(anonymous_id, identifier) as actor_id,
         item_id,
         1 as quantity,
         0 as discount,
@@ -136,8 +137,8 @@ final as (
         occurred_at,
         received_at,
         anonymous_id,
-        user_id,
-        coalesce(anonymous_id, user_id) as actor_id,
+        identifier,
+        coalesce(anonymous_id, identifier) as actor_id,
         item_id,
         1 as quantity,
         0 as discount,

@@ -11,7 +11,7 @@ known as (
         occurred_at,
         coalesce(received_at, occurred_at) as received_at,
         {{ text_or_null('anonymous_id') }} as anonymous_id,
-        {{ text_or_null('user_id') }} as user_id,
+        {{ identifier_of() }} as identifier,
         message_id,
         {{ text_or_null('item_id') }} as item_id,
         campaign,

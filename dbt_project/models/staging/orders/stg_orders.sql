@@ -46,7 +46,7 @@ final as (
         orders.line_type,
         orders.ordered_at,
         orders.known_at as received_at,
-        {{ text_or_null('orders.user_id') }} as user_id,
+        {{ identifier_of('orders', has_device=false) }} as identifier,
         {{ text_or_null('orders.item_id') }} as item_id,
         {{ text_or_null('orders.title') }} as title,
         {{ text_or_null('orders.category') }} as category,

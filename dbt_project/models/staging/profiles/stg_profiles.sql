@@ -13,22 +13,15 @@ files as (
 
 known as (
     select
-        profiles.user_id as customer_id,
+        {{ identifier_of('profiles', has_device=false) }} as identifier,
         profiles.country,
         profiles.region,
         profiles.birth_year,
         profiles.gender,
         profiles.loyalty_tier,
-        profiles.signed_up_at
-    from profiles
-    left join files on profiles.file_id = files.file_id
-    where
-        coalesce(profiles.received_at <= {{ as_of() }}, true)
-        and coalesce(profiles.updated_at < {{ as_of() }}, true)
-    -- Of records of one instant the file loaded last counts, of those loaded at once the last by name.
-    qualify
+        profiles.signed_up_at,
+        -- Of records of one instant the file loaded last counts, of those loaded at once the last by name.
         row_number() over (
-            partition by profiles.user_id
             order by
                 profiles.updated_at desc nulls last,
                 profiles.received_at desc nulls last,
@@ -37,7 +30,18 @@ known as (
                 profiles.line_number desc,
                 profiles.source asc,
                 profiles.file_id desc
-        ) = 1
+        ) as place
+    from profiles
+    left join files on profiles.file_id = files.file_id
+    where
+        coalesce(profiles.received_at <= {{ as_of() }}, true)
+        and coalesce(profiles.updated_at < {{ as_of() }}, true)
+),
+
+-- A record that only an address of many people stands in is nobody's.
+final as (
+    select * from known
+    where identifier is not null
 )
 
-select * from known
+select * from final
