@@ -1,6 +1,6 @@
-"""Build the truth about every customer: staging, core and point-in-time features, with dbt.
+"""Build the truth about every customer: who is who, then staging, core and point-in-time features, with dbt.
 
-Reads: `raw.*`. Writes: `core.*`, `features.*`, `ops.runs`. Starts: `train_models`, by the asset
+Reads: `raw.*`, `identity.decisions`. Writes: `identity.*`, `core.*`, `features.*`, `ops.runs`. Starts: `train_models`, by the asset
 `lake.features.customer_features`. Gate: dbt's data tests run with the models.
 On failure: read the dbt task's log, mend the model or the data, clear the task. A rerun rebuilds the same tables.
 """
@@ -8,7 +8,7 @@ On failure: read the dbt task's log, mend the model or the data, clear the task.
 from airflow.sdk import Metadata, dag, get_current_context, task
 from dagkit import DEFAULT_ARGS, FEATURES, PARAMS, RAW
 from dagkit.dbt import build_dbt
-from dagkit.runs import Payload, find_payload, run_plan, run_record
+from dagkit.runs import Payload, find_payload, job_task, run_job, run_plan, run_record
 
 
 @dag(
@@ -22,9 +22,14 @@ from dagkit.runs import Payload, find_payload, run_plan, run_record
 )
 def build_features():
     @task
-    def plan_features() -> Payload:
-        """Fix the run's point in time and dbt's variables."""
-        return run_plan("plan_features", find_payload(get_current_context()))
+    def open_run() -> Payload:
+        """Fix the run's point in time."""
+        return run_job("resolve_as_of", find_payload(get_current_context())).to_payload()
+
+    @task
+    def plan_features(payload: Payload) -> Payload:
+        """Fix dbt's variables."""
+        return run_plan("plan_features", payload)
 
     @task.short_circuit(ignore_downstream_trigger_rules=False)
     def is_new(payload: Payload) -> bool:
@@ -37,7 +42,9 @@ def build_features():
         run_record("record_features", payload)
         yield Metadata(FEATURES, payload)
 
-    plan = plan_features()
+    payload = open_run()
+    plan = plan_features(payload)
+    task(job_task("resolve_identities"))(payload) >> plan
     is_new(plan) >> build_dbt("features", "plan_features") >> record_features(plan)
 
 

@@ -1,7 +1,7 @@
 """Score every customer, evaluate the segments, build the marts, and publish exports and report.
 
-Reads: `features.*`, `core.*`, `ml.models`. Writes: `ml.*`, `marts.*`, `exports.*`, the export files with their manifest, the
-HTML report, `ops.*`. Gates: `expectations/ml` before the marts, `expectations/exports` before anything leaves.
+Reads: `features.*`, `core.*`, `ml.models`, the vault. Writes: `ml.*`, `marts.*`, `exports.*`, the vault (clear values that the
+loaders have told since), the export files with their manifest, the HTML report, `ops.*`. Gates: `expectations/ml` before the marts, `expectations/exports` before anything leaves.
 On failure: nothing was published; mend what the message names and clear the failed task.
 """
 
@@ -61,8 +61,9 @@ def export_audiences():
     recorded = record_marts(plan)
     is_new(plan) >> build_dbt("exports", "plan_marts") >> recorded
     checked_exports = task(job_task("check_exports"))(payload)
+    delivered = task(job_task("deliver_vault"))(payload)
     report = task(job_task("write_report"))(payload)  # last, since it tells of all the rest
-    recorded >> checked_exports >> publish_exports(payload) >> report
+    recorded >> checked_exports >> delivered >> publish_exports(payload) >> report
 
 
 export_audiences()

@@ -15,11 +15,14 @@ def install():
     original = pseudonyms.make_pseudonyms
 
     @functools.wraps(original)
-    def make_and_note(con, keys, views):
-        original(con, keys, views)
-        for kind in ("user", "email", "phone", "device", "session"):
-            rows = con.execute(f"SELECT pseudonym, text FROM pseudonyms_{kind}").fetchall()
-            _CLEAR.update((found, pseudonyms.canonical(kind, text)[1]) for found, text in rows)
+    def make_and_note(con, keys, views, phone_country=None):
+        unusable = original(con, keys, views, phone_country)
+        for kind in ("user", "email", "phone", "device", "session", "name"):
+            rows = con.execute(
+                f"SELECT pseudonym, canonical[3:] FROM pseudonyms_{kind} WHERE pseudonym IS NOT NULL"
+            )
+            _CLEAR.update(rows.fetchall())
+        return unusable
 
     jobs.sources.batch.make_pseudonyms = make_and_note
     jobs.sources.replaying.make_pseudonyms = make_and_note

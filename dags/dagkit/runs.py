@@ -1,10 +1,16 @@
 """From Airflow's context to the payload of a run, and from the jobs' errors to Airflow's."""
 
+import os
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
-from airflow.sdk.exceptions import AirflowFailException
+from airflow.sdk import Connection
+from airflow.sdk.exceptions import (
+    AirflowFailException,
+    AirflowNotFoundException,
+    AirflowRuntimeError,
+)
 
 Payload = dict[str, Any]
 
@@ -24,6 +30,26 @@ def find_payload(context: Any) -> Payload:
     return payload
 
 
+KEY_CONNECTION = "personalake_key"  # its password is the key, where the environment has none
+
+
+def take_key_from_connection() -> None:
+    """Give this task's process the key of pseudonyms that an Airflow connection holds; Airflow masks it in logs.
+
+    The environment's own counts first. Without either, the job that needs it says so.
+    """
+    from jobs.settings import load_settings
+
+    if load_settings().key.get_secret_value():
+        return
+    try:
+        key = Connection.get(KEY_CONNECTION).password
+    except (AirflowNotFoundException, AirflowRuntimeError):
+        return
+    if key:
+        os.environ["PERSONALAKE_KEY"] = key
+
+
 def run_job(stage: str, payload: Payload) -> Any:
     """Call a stage of `jobs.pipeline` with the run that the payload describes.
 
@@ -32,6 +58,7 @@ def run_job(stage: str, payload: Payload) -> Any:
     from jobs import pipeline
     from jobs.errors import ConfigError, InputDataError, QualityGateError
 
+    take_key_from_connection()
     try:
         run = pipeline.open_run(payload, now=datetime.now(UTC))
         return pipeline.STAGES[stage](run)

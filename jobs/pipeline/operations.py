@@ -9,7 +9,7 @@ from typing import Any
 
 from jobs.errors import ConfigError
 from jobs.lake.tables import TABLES
-from jobs.pipeline.record import EXTRACT, MARTS, find_upstream, is_done, record
+from jobs.pipeline.record import EXTRACT, IDENTITIES, MARTS, find_upstream, is_done, record
 from jobs.pipeline.run import PipelineRun, resolve_as_of
 from jobs.pipeline.training import JOBS
 from jobs.stages import digest_of, make_run_id
@@ -103,6 +103,28 @@ def check_raw(run: PipelineRun) -> None:
     _run_gate(run, "check_raw", (EXTRACT,), RAW_TABLES)
 
 
+def resolve_identities(run: PipelineRun) -> dict[str, int]:
+    """Find out who is who at the run's point in time; tells how many identifiers and customers there are."""
+    from jobs.identity.evidence import read_decisions
+    from jobs.identity.resolving import run as resolve
+    from jobs.keys import load_keys
+    from jobs.lake import connect
+
+    run = resolve_as_of(run)
+    request = run.request(find_upstream(run, (EXTRACT,)))
+    con = connect(run.settings)
+    try:
+        decisions = read_decisions(con)
+    finally:
+        con.close()
+    config_digest = digest_of(run.config.identity.model_dump(mode="json"), decisions)
+    run_id = make_run_id(IDENTITIES, request, config_digest)
+    if is_done(run, IDENTITIES, run_id):
+        return {}
+    keys = load_keys(run.settings, run.config.people)
+    return resolve(run.settings, request, run_id, config_digest, run.config.identity, keys)
+
+
 def check_ml(run: PipelineRun) -> None:
     """Gate what the jobs computed."""
     _run_gate(run, "check_ml", tuple(JOBS), ML_TABLES)
@@ -113,8 +135,18 @@ def check_exports(run: PipelineRun) -> None:
     _run_gate(run, "check_exports", (MARTS,), EXPORT_TABLES)
 
 
+def deliver_vault(run: PipelineRun) -> dict[str, int]:
+    """Put what the loaders told of people into the vault; tells how many values went there."""
+    from jobs.keys import load_keys
+    from jobs.vault import deliver
+
+    keys = load_keys(run.settings, run.config.people)
+    return deliver(run.settings, keys, run.config.vault.fields, run.started_at)
+
+
 def write_exports(run: PipelineRun) -> dict[str, Any]:
     """Publish the export files; tells where they are."""
+    from jobs.consent import export_silence, load_run_policy
     from jobs.exports import verify_exports, write_exports
     from jobs.keys import load_keys
 
@@ -125,13 +157,17 @@ def write_exports(run: PipelineRun) -> dict[str, Any]:
         verify_exports(directory)
         return {"directory": str(directory)}
     started = time.perf_counter()
+    policy = load_run_policy(run.config, run.config_path)
+    silence = export_silence(run.config, policy)
     result = write_exports(
         run.settings,
         request,
         run_id,
         run.config.consent.purpose,
-        run.config.consent.default,
-        load_keys(run.settings, are_people_made_up=run.config.people == "made_up"),
+        silence.state,
+        load_keys(run.settings, run.config.people),
+        consent_exceptions=silence.exceptions,
+        consent_days=policy.expiry_days.get(run.config.consent.purpose),
     )
     counts = {entry["path"]: entry["rows"] for entry in _manifest(result.directory)["files"]}
     record(run, "write_exports", run_id, request, digest_of(str(directory)), counts, started)

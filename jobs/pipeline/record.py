@@ -10,8 +10,9 @@ from jobs.pipeline.run import PipelineRun
 from jobs.stages import StageRequest, digest_of, find_latest_run, record_run
 
 EXTRACT, FEATURES, MARTS = "extract_logs", "build_features", "build_marts"
+IDENTITIES = "resolve_identities"
 # These write whole tables, so only the newest point in time that they were run for stands in them.
-_WHOLE_TABLES = {FEATURES, MARTS}
+_WHOLE_TABLES = {IDENTITIES, FEATURES, MARTS}
 
 
 def find_upstream(run: PipelineRun, stages: tuple[str, ...]) -> str:

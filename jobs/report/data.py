@@ -1,6 +1,6 @@
 """What the report shows, read from the lake: aggregates only, never a row of a customer.
 
-Inputs: `core`, `features`, `marts` (dbt), `ml`, `raw.files`, `raw.rejects`, `ops`. A table that does not exist yet gives an
+Inputs: `identity`, `core`, `features`, `marts` (dbt), `ml`, `raw.files`, `raw.rejects`, `ops`. A table that does not exist yet gives an
 empty frame, and the page says so in a sentence.
 """
 
@@ -112,6 +112,21 @@ SCHEMAS: dict[str, Schema] = {
         "parameters": pl.String,
         "message": pl.String,
     },
+    "identity_totals": {
+        "n_identifiers": pl.Int64,
+        "n_customers": pl.Int64,
+        "n_links": pl.Int64,
+        "n_cut": pl.Int64,
+        "n_changes": pl.Int64,
+    },
+    "identity_kinds": {
+        "kind": pl.String,
+        "n_identifiers": pl.Int64,
+        "n_customers": pl.Int64,
+        "n_joined": pl.Int64,
+    },
+    "identity_evidence": {"link_kind": pl.String, "n_links": pl.Int64},
+    "identity_cuts": {"cut_reason": pl.String, "n_links": pl.Int64},
     "recommendation_sources": {
         "source": pl.String,
         "reason_code": pl.String,
@@ -210,6 +225,10 @@ class ReportData:
     funnel: pl.DataFrame = field(default_factory=_empty("funnel"))
     cohorts: pl.DataFrame = field(default_factory=_empty("cohorts"))
     model_runs: pl.DataFrame = field(default_factory=_empty("model_runs"))
+    identity_totals: pl.DataFrame = field(default_factory=_empty("identity_totals"))
+    identity_kinds: pl.DataFrame = field(default_factory=_empty("identity_kinds"))
+    identity_evidence: pl.DataFrame = field(default_factory=_empty("identity_evidence"))
+    identity_cuts: pl.DataFrame = field(default_factory=_empty("identity_cuts"))
     recommendation_sources: pl.DataFrame = field(default_factory=_empty("recommendation_sources"))
     recommendation_totals: pl.DataFrame = field(default_factory=_empty("recommendation_totals"))
     recommended_items: pl.DataFrame = field(default_factory=_empty("recommended_items"))
@@ -354,6 +373,43 @@ _QUERIES = {
         from lake.ml.model_runs
         where as_of_date = $as_of_date
         order by model_name, algorithm
+        """,
+    ),
+    "identity_totals": _Query(
+        ("identity.identifiers", "identity.links", "identity.changes"),
+        """
+        select
+            (select count(*) from lake.identity.identifiers) as n_identifiers,
+            (select count(distinct customer_id) from lake.identity.identifiers) as n_customers,
+            (select count(*) from lake.identity.links) as n_links,
+            (select count(cut_reason) from lake.identity.links) as n_cut,
+            (select count(*) from lake.identity.changes where as_of <= $as_of) as n_changes
+        """,
+    ),
+    "identity_kinds": _Query(
+        ("identity.identifiers",),
+        """
+        with sizes as (select customer_id, count(*) as n from lake.identity.identifiers group by customer_id)
+        select
+            kind, count(*) as n_identifiers, count(distinct customer_id) as n_customers,
+            count(*) filter (sizes.n > 1) as n_joined
+        from lake.identity.identifiers join sizes using (customer_id)
+        group by kind
+        order by list_position(['user', 'email', 'phone', 'device'], kind)
+        """,
+    ),
+    "identity_evidence": _Query(
+        ("identity.links",),
+        """
+        select link_kind, count(*) as n_links from lake.identity.links where cut_reason is null
+        group by link_kind order by n_links desc, link_kind
+        """,
+    ),
+    "identity_cuts": _Query(
+        ("identity.links",),
+        """
+        select cut_reason, count(*) as n_links from lake.identity.links where cut_reason is not null
+        group by cut_reason order by n_links desc, cut_reason
         """,
     ),
     "recommendation_sources": _Query(

@@ -16,6 +16,7 @@ from jobs.report.shop import DAYS_SHOWN_DAILY
 _STAGE_ORDER = (
     "extract_logs",
     "check_raw",
+    "resolve_identities",
     "build_features",
     "train_clusters",
     "train_propensity",

@@ -11,7 +11,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from jobs.lake import connect
-from jobs.report import behaviour, customer_groups, operations, shop
+from jobs.report import behaviour, customer_groups, identities, operations, shop
 from jobs.report.data import ReportData, read_report_data
 from jobs.report.findings import find_facts
 from jobs.report.model_quality import model_view
@@ -25,6 +25,7 @@ logger = logging.getLogger(__name__)
 SECTIONS = (
     ("overview", "Overview"),
     ("kpis", "KPIs over time"),
+    ("identities", "Who is who"),
     ("segments", "Segments"),
     ("rfm", "RFM map"),
     ("journeys", "Journeys"),
@@ -70,6 +71,10 @@ def build_report(data: ReportData) -> str:
         "kpi_charts": shop.kpi_charts(data),
         "single_day": shop.single_day(data),
         "trend_days": shop.TREND_DAYS,
+        "identity_tiles": identities.identity_tiles(data),
+        "identity_kinds": identities.kind_rows(data),
+        "identity_links": identities.link_bars(data),
+        "identity_cuts": identities.cut_bars(data),
         "segment_groups": customer_groups.segment_groups(data),
         "rfm_map": customer_groups.rfm_map(data),
         "frequent_patterns": behaviour.frequent_patterns(data),

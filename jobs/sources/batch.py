@@ -1,5 +1,6 @@
 """One batch of a source on its way into the lake: read into temporary tables first, then written in a transaction."""
 
+import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -19,6 +20,8 @@ from jobs.sources.statement import Limits
 from jobs.sources.writing import BatchCounts, withdraw, write_batch
 from jobs.stages import digest_of
 from jobs.storage import OpenedFile, StoredFile, open_binary
+
+logger = logging.getLogger(__name__)
 
 # Under so many rows a share of rejects says too little to stop a source.
 MIN_ROWS_FOR_RATE = 100
@@ -77,7 +80,14 @@ class Batch(ABC):
                 limits = make_limits(self.source, self.started_at)
                 self._staged = stage(con, name, self._files, limits)
                 rows = [(item.good_rows, set(item.entity.columns)) for item in self._staged]
-                make_pseudonyms(con, self.keys, rows)
+                unusable = make_pseudonyms(con, self.keys, rows, self.source.config.phone_country)
+                for kind, count in unusable.items():
+                    logger.warning(
+                        "source %s: %d different texts in columns of kind %s are none, and name nobody",
+                        name,
+                        count,
+                        kind,
+                    )
 
     def write(self, con: duckdb.DuckDBPyConnection) -> BatchCounts:
         """Write what was read; may be called again after a conflict.
@@ -255,4 +265,5 @@ def make_limits(source: PlannedSource, started_at: datetime) -> Limits:
         # A clock may run ahead a little; a day more than that is no time at which something has happened.
         latest=started_at + timedelta(days=1),
         loaded_at=started_at,
+        purposes=source.purposes,
     )

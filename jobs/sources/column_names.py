@@ -92,6 +92,16 @@ NAMES: dict[str, tuple[str, ...]] = {
     "value": ("value", "propertyvalue", "attributevalue"),
     "rate": ("rate", "exchangerate", "fxrate"),
 }  # fmt: skip
+# What the door turns into pseudonyms, or hands to the vault.
+CONTACTS: dict[str, tuple[str, ...]] = {
+    "email": ("email", "emailaddress", "mail", "mailaddress", "customeremail", "useremail", "contactemail", "buyeremail",
+              "emailadresse", "mailadresse"),
+    "phone": ("phone", "phonenumber", "phoneno", "telephone", "tel", "mobile", "mobilephone", "mobilenumber", "customerphone",
+              "telefon", "telefonnummer", "handy", "handynummer", "mobil"),
+    "first_name": ("firstname", "givenname", "vorname"),
+    "last_name": ("lastname", "surname", "familyname", "nachname"),
+    "postal_code": ("postalcode", "postcode", "zip", "zipcode", "plz"),
+}  # fmt: skip
 USER_AGENTS = ("useragent", "ua", "browseragent", "httpuseragent")
 # Called just `id` in files of their kind.
 NAMED_BY_ID = {"items": "item_id", "profiles": "user_id", "orders": "order_id"}

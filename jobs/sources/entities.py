@@ -48,7 +48,7 @@ EVENT_TYPES = (
     "custom",
 )
 
-Kind = Literal["user", "email", "phone", "device", "session", "name", "text"]
+Kind = Literal["user", "email", "shared_email", "phone", "device", "session", "name", "text"]
 # Columns that name somebody, in whatever table: the loader writes a pseudonym of that kind.
 IDENTIFIERS: dict[str, Kind] = {
     "user_id": "user",
@@ -81,7 +81,9 @@ FREE_TEXTS = frozenset(
 )
 
 # Set by the reader itself, never by a mapping.
-READER_COLUMNS = frozenset({"source", "file_id", "line_number", "is_bot", "bot_rule", "properties"})
+READER_COLUMNS = frozenset(
+    {"source", "file_id", "line_number", "is_bot", "bot_rule", "properties", "name_key"}
+)
 
 
 @dataclass(frozen=True)
@@ -283,7 +285,7 @@ def entity_schema(name: str) -> str:
     """
     entity = ENTITIES[name]
     properties: dict[str, Any] = {}
-    for column, type_ in entity.columns.items():
+    for column, type_ in entity.told_columns.items():
         if column in READER_COLUMNS - {"properties"}:
             continue
         described = dict(_JSON_TYPES.get(type_, {"type": "number"}))

@@ -19,7 +19,7 @@ from pathlib import Path
 import duckdb
 
 from jobs.errors import ConfigError, InputDataError, PersonalakeError, TransientError
-from jobs.keys import KeyRing, load_keys
+from jobs.keys import KeyRing, check_ring, load_keys, record_ring
 from jobs.lake import connect, create_tables, open_for_writing, source_lock, transact
 from jobs.run_config import RunConfig
 from jobs.settings import Settings
@@ -117,7 +117,7 @@ def extract(
             are loaded.
         TransientError: the same for a fault that may pass.
     """
-    keys = load_keys(settings, are_people_made_up=config.people == "made_up")
+    keys = load_keys(settings, config.people)
     result = ExtractResult()
     faults: list[PersonalakeError] = []
 
@@ -177,7 +177,7 @@ def _prepare(
     """Make the tables where they are missing, and read what has been loaded."""
     create_tables(con)
     _check_owner(con, settings, config)
-    _check_keys(con, keys, started_at)
+    record_ring(con, keys, started_at)
     return {source.config.name: read_manifest(con, source.config.name) for source in sources}
 
 
@@ -247,16 +247,26 @@ class _Loader:
         """Load deliveries in one transaction; of a batch with too many rejects only the manifest tells."""
         name = batch.source.config.name
         started = time.perf_counter()
+
+        def write(con: duckdb.DuckDBPyConnection) -> BatchCounts:
+            check_ring(con, self.keys)  # they may have been rotated since the loader began
+            return batch.write(con)
+
         try:
             counts = transact(
                 self.settings,
-                batch.write,
+                write,
                 prepare=batch.read,
                 message=f"{STAGE}: {message}",
                 con=self.con,
             )
         except RejectRateError as err:
-            fail = partial(record_failure, source=name, counts=err.counts, message=str(err))
+            counts, message = err.counts, str(err)
+
+            def fail(con: duckdb.DuckDBPyConnection) -> None:
+                check_ring(con, self.keys)
+                record_failure(con, name, counts, message)
+
             transact(self.settings, fail, message=f"{STAGE}: {name} failed", con=self.con)
             raise
         finally:
@@ -283,23 +293,6 @@ def _check_owner(con: duckdb.DuckDBPyConnection, settings: Settings, config: Run
         raise ConfigError(
             f"loading {config.name} into the lake at {settings.lake_dir}: it holds the pipeline {row[0]}; "
             "give this one its own place with --lake DIR or `folder:` in its configuration"
-        )
-
-
-def _check_keys(con: duckdb.DuckDBPyConnection, keys: KeyRing, started_at: datetime) -> None:
-    """Refuse another key than the lake's: everybody would come back as somebody else."""
-    row = con.execute(
-        "SELECT fingerprint FROM lake.ops.key_rings ORDER BY since DESC LIMIT 1"
-    ).fetchone()
-    if row is None:
-        con.execute(
-            "INSERT INTO lake.ops.key_rings BY NAME SELECT $fingerprint AS fingerprint, $since::TIMESTAMPTZ AS since",
-            {"fingerprint": keys.fingerprint, "since": started_at},
-        )
-    elif row[0] != keys.fingerprint:
-        raise ConfigError(
-            "PERSONALAKE_KEY is not the key that this lake was written with: its people would all become strangers; "
-            "set that key again, or choose another place with --lake"
         )
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import get_args
 
 from jobs.sources.column_names import (
+    CONTACTS,
     EVENT_WORDS,
     NAMED_BY_ID,
     NAMES,
@@ -33,6 +34,7 @@ from jobs.sources.value_types import (
     names_person,
 )
 
+_GERMAN = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "ß": "ss"})
 _PERSONAL_RATE = 0.2  # of the values: fewer are freaks in a column of something else
 
 _SIMILAR = 0.88  # of difflib: one letter of a word that is not short
@@ -118,7 +120,7 @@ def _find_canonical(sample: Sample) -> EntityName | None:
         return None
     for entity in get_args(EntityName):
         rules = ENTITIES[entity]
-        if not {*rules.required} <= names <= set(rules.columns) - READER_COLUMNS:
+        if not {*rules.required} <= names <= set(rules.told_columns) - READER_COLUMNS:
             continue
         if rules.one_of and not names & {*rules.one_of}:
             continue
@@ -130,7 +132,7 @@ def _find_canonical(sample: Sample) -> EntityName | None:
         times = all(
             not sample.values[column] or detect_time_format(sample.values[column])[0] == "iso"
             for column in names
-            if rules.columns[column].startswith("TIMESTAMP")
+            if rules.told_columns[column].startswith("TIMESTAMP")
         )
         if closed and times:
             return entity
@@ -151,6 +153,10 @@ class _Finder:
             path for path, values in self.values.items() if _is_personal(path, values)
         )
         self.used: dict[str, str] = {}
+        self._named: dict[str, list[str]] = {}
+        for path in self.personal:
+            for key in _keys(path):
+                self._named.setdefault(key, []).append(path)
         self._paths: dict[str, list[str]] = {}
         # The whole of a path counts more than its end, and what stands in an element more than what stands around the list.
         told = [
@@ -166,6 +172,14 @@ class _Finder:
         """The first source column of these names that passes the test and is not used yet."""
         for name in names:
             for path in self._paths.get(name, ()):
+                if path not in self.used.values() and test(self.values[path]):
+                    return path
+        return None
+
+    def find_person(self, names: tuple[str, ...], test: Callable[[list[str]], bool]) -> str | None:
+        """The first source column of these names that names a person, and passes the test."""
+        for name in names:
+            for path in self._named.get(name, ()):
                 if path not in self.used.values() and test(self.values[path]):
                     return path
         return None
@@ -186,7 +200,8 @@ def _choose_list(sample: Sample) -> str:
 
 def _keys(path: str) -> Iterator[str]:
     """What a path may be found by: all of it, then less and less of its end."""
-    parts = [re.sub(r"[^a-z0-9]", "", part.lower()) for part in path.split(".")]
+    plain = path.lower().translate(_GERMAN)
+    parts = [re.sub(r"[^a-z0-9]", "", part) for part in plain.split(".")]
     if parts[0] == "each":
         parts[0] = "item"  # `each.id` is an item's id
         yield "".join(parts)
@@ -292,7 +307,9 @@ def _fill(entity: EntityName, finder: _Finder, name: str) -> Guess | None:
     ):
         _pick(column, guess, finder)
     _take_amount(guess, finder)
-    guess.columns = {name: guess.columns[name] for name in rules.columns if name in guess.columns}
+    _pick_contacts(guess, finder)
+    told = rules.told_columns
+    guess.columns = {name: guess.columns[name] for name in told if name in guess.columns}
     if entity == "events":
         _name_events(guess, finder, name)
     if not any(path.startswith("each.") for path in guess.columns.values()):
@@ -305,7 +322,7 @@ def _fill(entity: EntityName, finder: _Finder, name: str) -> Guess | None:
     _find_values(guess, finder)
     agent = finder.find(USER_AGENTS, _always) if entity == "events" else None
     guess.user_agent = agent or ""
-    guess.personal = finder.personal
+    guess.personal = tuple(path for path in finder.personal if path not in guess.columns.values())
     taken = {*guess.columns.values(), guess.user_agent, *guess.personal}
     guess.unread = tuple(
         path
@@ -322,6 +339,24 @@ def _names_of(entity: EntityName, column: str) -> tuple[str, ...]:
     if column == "title" and entity != "items":
         return tuple(name for name in NAMES[column] if name != "name")  # it may be a person's
     return NAMES[column]
+
+
+def _pick_contacts(guess: Guess, finder: _Finder) -> None:
+    """Find the columns that become pseudonyms, or are for the vault alone."""
+    for column, names in CONTACTS.items():
+        test = _are_addresses if column == "email" else _always
+        path = finder.find_person(names, test)
+        if path is not None and column in ENTITIES[guess.entity].told_columns:
+            guess.columns[column] = finder.used[column] = path
+    if "user_id" in ENTITIES[guess.entity].columns and not {"user_id", "email"} & {*guess.columns}:
+        # A shop may know its customers by their addresses.
+        path = finder.find_person(NAMES["user_id"], _are_addresses)
+        if path is not None:
+            guess.columns["user_id"] = finder.used["user_id"] = path
+
+
+def _are_addresses(values: list[str]) -> bool:
+    return bool(values) and sum("@" in value for value in values) >= MIN_FITTING * len(values)
 
 
 def _pick(column: str, guess: Guess, finder: _Finder) -> None:

@@ -118,7 +118,7 @@ class Mapping(BaseModel, frozen=True, extra="forbid"):
     @model_validator(mode="after")
     def _check_columns(self) -> "Mapping":
         entity = ENTITIES[self.entity]
-        known = set(entity.columns) - READER_COLUMNS
+        known = set(entity.told_columns) - READER_COLUMNS
         named = {*self.columns, *self.optional, *self.constants, *self.identified_by, *self.values}
         if unknown := sorted(named - known):
             raise ValueError(
@@ -183,7 +183,7 @@ class Mapping(BaseModel, frozen=True, extra="forbid"):
         if self.each:
             fields["list"] = self.each
         columns = {}
-        for column in ENTITIES[self.entity].columns:
+        for column in ENTITIES[self.entity].told_columns:
             found = [sql[name] for name in self.sources_of(column)]
             text = found[0] if len(found) == 1 else f"coalesce({', '.join(found)})" if found else ""
             if not text and column in self.constants:
@@ -300,11 +300,16 @@ class SourceConfig(BaseModel, frozen=True, extra="forbid"):
     )  # read again before the watermark: late commits
     currency: str | None = Field(default=None, pattern=r"^[A-Z]{3}$")  # of amounts that name none
     time_zone: str | None = None  # of times that carry no offset, where the format leaves it open
+    phone_country: str | None = Field(
+        default=None, pattern=r"^[A-Z]{2}$"
+    )  # whose national telephone numbers are meant; international ones need none
     encoding: str | None = None
     equal_rows: Literal["once", "distinct"] | None = None
     when_rewritten: Literal["keep", "replace"] | None = None
     starts_at: date | datetime | None = None  # earlier times are rejected
     max_reject_rate: float = Field(default=0.5, ge=0, le=1)  # more is a wrong mapping, not dirt
+    # This tracker sends nothing unless its visitor agreed to these purposes of the consent policy.
+    consented: tuple[str, ...] = ()
     priority: Literal["urgent", "normal"] = "normal"
 
     @field_validator("time_zone")

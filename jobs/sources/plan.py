@@ -11,6 +11,7 @@ from pathlib import Path
 
 import duckdb
 
+from jobs.consent import load_run_policy
 from jobs.errors import ConfigError, InputDataError
 from jobs.run_config import RunConfig
 from jobs.settings import PROJECT_ROOT, expand_variables
@@ -31,6 +32,7 @@ class PlannedSource:
     mapping: Mapping | None
     mapping_path: Path | None
     files: tuple[StoredFile, ...]
+    purposes: dict[str, str]  # word -> purpose of consent that it means
     url: str = ""  # of a database; holds a password
     _layouts: dict[str, Layout] = field(default_factory=dict)
 
@@ -76,12 +78,13 @@ def plan_sources(
         until: leave out files whose path names this or a later day.
 
     Raises:
-        ConfigError: a mapping file is wrong, or there is no source of a name.
+        ConfigError: a mapping file or the consent policy is wrong, or there is no source of a name.
         InputDataError: a source has no file, or its bucket does not exist.
     """
     wanted = order_sources(config, names)
     by_name = {source.name: source for source in config.sources}
-    return tuple(_plan(by_name[name], config_path, since, until) for name in wanted)
+    purposes = load_run_policy(config, config_path).words
+    return tuple(_plan(by_name[name], config_path, purposes, since, until) for name in wanted)
 
 
 def order_sources(config: RunConfig, names: tuple[str, ...] | None = None) -> list[str]:
@@ -102,7 +105,11 @@ def order_sources(config: RunConfig, names: tuple[str, ...] | None = None) -> li
 
 
 def _plan(
-    source: SourceConfig, config_path: Path, since: date | None, until: date | None
+    source: SourceConfig,
+    config_path: Path,
+    purposes: dict[str, str],
+    since: date | None,
+    until: date | None,
 ) -> PlannedSource:
     mapping_path = None
     if source.mapping is not None:
@@ -112,7 +119,7 @@ def _plan(
     path = expand_variables(source.path)
     if source.is_database:
         file = StoredFile(f"{describe_url(path)}/{source.table or 'query'}", 0, "")
-        return PlannedSource(source, mapping, mapping_path, (file,), path)
+        return PlannedSource(source, mapping, mapping_path, (file,), purposes, path)
     places = _resolve(path, config_path)
     files = next((found for place in places if (found := list_files(place))), [])
     if not files:
@@ -120,7 +127,7 @@ def _plan(
             f"source {source.name}: no file at {' or '.join(places)}; check `path:` in {config_path}"
         )
     kept = [file for file in files if _is_within(file.path, since, until)]
-    return PlannedSource(source, mapping, mapping_path, tuple(kept))
+    return PlannedSource(source, mapping, mapping_path, tuple(kept), purposes)
 
 
 def _is_within(path: str, since: date | None, until: date | None) -> bool:

@@ -1,8 +1,9 @@
 """At the door: what names a person becomes a keyed pseudonym before a row is written.
 
 A pseudonym is HMAC-SHA256 (RFC 2104) of the kind and the canonical text, of which 128 bits are kept: `u_` a shop's own number
-for a person, `e_` an e-mail address, `p_` a telephone number, `d_` a device (a cookie, an installation), `s_` a visit. Of one
-person's e-mail address every source makes the same pseudonym, whatever column it stood in.
+for a person, `e_` an e-mail address, `g_` one that many share (`info@...`), `p_` a telephone number (E.164), `d_` a device (a
+cookie, an installation), `s_` a visit, `n_` a name, `x_` another text that a mapping calls personal. Of one person's e-mail
+address every source makes the same pseudonym, whatever column it stood in.
 """
 
 import hashlib
@@ -11,66 +12,115 @@ import re
 from collections.abc import Iterable
 
 import duckdb
+import phonenumbers
+import polars as pl
 
 from jobs.keys import KeyRing
 from jobs.sources.entities import IDENTIFIERS, Kind
 
 PURPOSE = "pseudonyms"
-_PREFIXES: dict[Kind, str] = {
+PREFIXES: dict[Kind, str] = {
     "user": "u_",
     "email": "e_",
+    "shared_email": "g_",
     "phone": "p_",
     "device": "d_",
     "session": "s_",
+    "name": "n_",
+    "text": "x_",
 }
 _BLOCK = 64  # bytes, of SHA-256
 _DIGITS = 32  # hexadecimal: 128 bits
 # Of whole texts; without what Python's and RE2's expressions differ in (`\s`, `$`).
 _EMAIL = r"[^@ \t\r\n]+(?:@|%40)[^@ \t\r\n]+"
 _PHONE = r"(?:\+|00)[0-9][0-9 ()./-]{6,}"
+# Local parts of addresses that stand for an office, a till, or nobody at all: whom they join are different people.
+SHARED_LOCAL_PARTS = (
+    "info", "contact", "kontakt", "office", "buero", "hello", "hallo", "mail", "post", "team", "sales", "vertrieb", "verkauf",
+    "order", "orders", "bestellung", "bestellungen", "shop", "store", "kasse", "kiosk", "service", "kundenservice", "support",
+    "help", "admin", "administrator", "webmaster", "postmaster", "root", "billing", "invoice", "rechnung", "accounting",
+    "buchhaltung", "einkauf", "purchasing", "reception", "empfang", "marketing", "newsletter", "noreply", "no-reply", "no_reply",
+    "donotreply", "none", "nomail", "noemail", "unknown", "unbekannt", "keine", "guest", "gast", "anonymous", "test", "na",
+)  # fmt: skip
+_SHARED = rf"(?:{'|'.join(map(re.escape, SHARED_LOCAL_PARTS))})(?:\+[^@]*)?@.*"
 
 
-def canonical(kind: Kind, text: str) -> tuple[Kind, str]:
+def canonical(kind: Kind, text: str, phone_country: str | None = None) -> tuple[Kind, str] | None:
     """The kind that a text really is of, and what is hashed of it: a shop may use addresses as numbers of its customers.
 
     Args:
         kind: of the column.
         text: not blank.
+        phone_country: ISO code of the country whose national telephone numbers are meant; None where only international
+            ones can be told.
+
+    Returns:
+        None where the text is no identifier: in a column of e-mail addresses or telephone numbers, neither of them.
     """
     text = text.strip(" ")
-    if kind in ("user", "email", "device") and re.fullmatch(_EMAIL, text):
+    if kind in ("user", "email", "phone", "device") and re.fullmatch(_EMAIL, text):
         # Character by character, as DuckDB does it: Python knows of final sigmas and of two letters for one.
-        return "email", "".join(char.lower()[0] for char in text).replace("%40", "@")
-    if kind in ("user", "device") and re.fullmatch(_PHONE, text):
-        kind = "phone"
-    if kind == "phone":
-        return "phone", re.sub(r"^00", "+", re.sub(r"[^0-9+]", "", text))
+        address = "".join(char.lower()[0] for char in text).replace("%40", "@")
+        is_shared = kind in ("email", "phone") and re.fullmatch(_SHARED, address)
+        return ("shared_email" if is_shared else "email"), address
+    if kind == "phone" or (kind in ("user", "email", "device") and re.fullmatch(_PHONE, text)):
+        number = canonical_phone(text, phone_country)
+        if number is not None:
+            return "phone", number
+    if kind in ("email", "phone"):
+        return None
     return kind, text
 
 
-def make_pseudonym(keys: KeyRing, kind: Kind, text: str) -> str:
-    """The pseudonym of one text, as the loader makes it."""
-    kind, text = canonical(kind, text)
-    found = _PREFIXES[kind] + text
+def canonical_phone(text: str, country: str | None) -> str | None:
+    """A telephone number as E.164 writes it (`+491701234567`); None where it cannot be one.
+
+    By the lengths and prefixes of each country's plan (the library `phonenumbers`), since `0` and `00000` would join many people.
+    """
+    text = text.strip().lstrip("'")  # exports put an apostrophe before a number, for spreadsheets
+    text = re.sub(r"^00", "+", text)
+    try:
+        number = phonenumbers.parse(text, country)
+    except phonenumbers.NumberParseException:
+        return None
+    if not phonenumbers.is_possible_number(number):
+        return None
+    return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+
+
+def make_pseudonym(
+    keys: KeyRing, kind: Kind, text: str, phone_country: str | None = None
+) -> str | None:
+    """The pseudonym of one text, as the loader makes it; None where the text is no identifier."""
+    found = canonical(kind, text, phone_country)
+    if found is None:
+        return None
+    prefix, pseudonym = PREFIXES[found[0]], PREFIXES[found[0]] + found[1]
     for key in keys.derive_all(PURPOSE):
-        digest = hmac.new(key, found.encode(), hashlib.sha256).hexdigest()
-        found = _PREFIXES[kind] + digest[:_DIGITS]
-    return found
+        pseudonym = prefix + hmac.new(key, pseudonym.encode(), hashlib.sha256).hexdigest()[:_DIGITS]
+    return pseudonym
 
 
-def canonical_sql(kind: Kind, text: str) -> str:
-    """SQL of the prefix and the canonical text."""
-    digits = rf"regexp_replace(regexp_replace({text}, '[^0-9+]', '', 'g'), '^00', '+')"
-    if kind == "phone":
-        return f"'p_' || {digits}"
-    email = f"'e_' || replace(lower({text}), '%40', '@')"
-    plain = f"{_PREFIXES[kind]!r} || {text}"
-    if kind == "session":
+def canonical_sql(kind: Kind, text: str, phone: str) -> str:
+    """SQL of the prefix and the canonical text; null where the text is no identifier.
+
+    Args:
+        kind: of the column.
+        text: SQL of the text.
+        phone: SQL of what `canonical_phone` says of it, null where it was not asked.
+    """
+    plain = f"{PREFIXES[kind]!r} || {text}"
+    if kind not in ("user", "email", "phone", "device"):
         return plain
-    cases = f"WHEN regexp_full_match({text}, '{_EMAIL}') THEN {email} "
-    if kind in ("user", "device"):
-        cases += f"WHEN regexp_full_match({text}, '{_PHONE}') THEN 'p_' || {digits} "
-    return f"CASE {cases}ELSE {plain} END"
+    address = f"replace(lower({text}), '%40', '@')"
+    email = f"'e_' || {address}"
+    if kind in ("email", "phone"):
+        email = f"CASE WHEN regexp_full_match({address}, '{_SHARED}') THEN 'g_' ELSE 'e_' END || {address}"
+        plain = "NULL"
+    return (
+        f"CASE WHEN regexp_full_match({text}, '{_EMAIL}') THEN {email} "
+        f"WHEN {phone} IS NOT NULL THEN 'p_' || {phone} ELSE {plain} END"
+    )
 
 
 def hash_sql(keys: KeyRing, text: str) -> str:
@@ -86,7 +136,7 @@ def hash_sql(keys: KeyRing, text: str) -> str:
 
 
 def set_keys(con: duckdb.DuckDBPyConnection, keys: KeyRing) -> None:
-    """Give a connection what `hash_sql` reads, and the salt of derived ids (`id_salt`)."""
+    """Give a connection what `hash_sql` reads, the salt of derived ids (`id_salt`), and the macro `pseudonym_of_text`."""
     for number, key in enumerate(keys.derive_all(PURPOSE)):
         padded = key.ljust(_BLOCK, b"\0")
         for name, byte in (("inner", 0x36), ("outer", 0x5C)):
@@ -94,27 +144,77 @@ def set_keys(con: duckdb.DuckDBPyConnection, keys: KeyRing) -> None:
             con.execute(f"SET VARIABLE key_{number}_{name} = $1::BLOB", [value])
     # Of the oldest key: a record that comes again after a rotation has the id that it had.
     con.execute("SET VARIABLE id_salt = $1::VARCHAR", [keys.derive_all("ids")[0].hex()])
+    hashed = hash_sql(keys, "('x_' || said)")
+    con.execute(f"CREATE OR REPLACE TEMP MACRO pseudonym_of_text(said) AS {hashed}")
 
 
 def make_pseudonyms(
-    con: duckdb.DuckDBPyConnection, keys: KeyRing, relations: Iterable[tuple[str, set[str]]]
-) -> None:
-    """Fill the tables `pseudonyms_<kind>` (text, pseudonym) with each text of some relations once: hashing is dear.
+    con: duckdb.DuckDBPyConnection,
+    keys: KeyRing,
+    relations: Iterable[tuple[str, set[str]]],
+    phone_country: str | None = None,
+) -> dict[Kind, int]:
+    """Fill the tables `pseudonyms_<kind>` (text, canonical, pseudonym) with each text of some relations once: hashing is dear.
 
     Args:
         con: with `set_keys`.
         keys: the ring.
         relations: SQL of each, and its columns. Without rejects: of who is in no row the vault keeps nothing.
+        phone_country: as `canonical` takes it.
+
+    Returns:
+        How many distinct texts of a kind of column are no identifiers; their pseudonym is null.
     """
-    of_kind: dict[Kind, list[str]] = {kind: [] for kind in _PREFIXES}
+    of_kind: dict[Kind, list[str]] = {}
+    for kind in dict.fromkeys(IDENTIFIERS.values()):
+        of_kind[kind] = []
     for relation, columns in relations:
         for column, kind in IDENTIFIERS.items():
             if column in columns:
                 of_kind[kind].append(f"SELECT DISTINCT {column} AS text FROM {relation}")
+    unusable: dict[Kind, int] = {}
     for kind, selects in of_kind.items():
-        told = " UNION ".join(selects) or "SELECT NULL::VARCHAR AS text"
+        table = f"pseudonyms_{kind}"
+        if not selects:
+            con.execute(
+                f"CREATE OR REPLACE TEMP TABLE {table} (text VARCHAR, canonical VARCHAR, pseudonym VARCHAR)"
+            )
+            continue
         con.execute(
-            f"CREATE OR REPLACE TEMP TABLE pseudonyms_{kind} AS "
-            f"SELECT text, {hash_sql(keys, canonical_sql(kind, 'text'))} AS pseudonym "
-            f"FROM ({told}) WHERE text IS NOT NULL"
+            f"CREATE OR REPLACE TEMP TABLE told AS SELECT text FROM ({' UNION '.join(selects)}) WHERE text IS NOT NULL"
         )
+        forms = _find_phones(con, kind, phone_country)
+        con.execute(
+            f"CREATE OR REPLACE TEMP TABLE {table} AS "
+            f"SELECT text, canonical, {hash_sql(keys, 'canonical')} AS pseudonym FROM ("
+            f"SELECT text, {canonical_sql(kind, 'text', 'phone')} AS canonical FROM told LEFT JOIN {forms} USING (text))"
+        )
+        if kind in ("email", "phone"):
+            row = con.execute(f"SELECT count(*) - count(pseudonym) FROM {table}").fetchone()
+            if row and row[0]:
+                unusable[kind] = row[0]
+    return unusable
+
+
+def _find_phones(con: duckdb.DuckDBPyConnection, kind: Kind, country: str | None) -> str:
+    """SQL of a relation (text, phone) with those texts of the table `told` that are telephone numbers."""
+    nothing = "(SELECT NULL::VARCHAR AS text, NULL::VARCHAR AS phone WHERE false)"
+    if kind not in ("user", "email", "phone", "device"):
+        return nothing
+    likely = "true" if kind == "phone" else f"regexp_full_match(text, '{_PHONE}')"
+    texts = con.execute(
+        f"SELECT text FROM told WHERE {likely} AND NOT regexp_full_match(text, '{_EMAIL}')"
+    ).fetchall()
+    if not texts:
+        return nothing
+    forms = pl.DataFrame(
+        {
+            "text": [text for (text,) in texts],
+            "phone": [canonical_phone(text, country) for (text,) in texts],
+        },
+        schema={"text": pl.String, "phone": pl.String},
+    )
+    con.register("found_phones", forms.to_arrow())
+    con.execute("CREATE OR REPLACE TEMP TABLE phone_forms AS FROM found_phones")
+    con.unregister("found_phones")
+    return "phone_forms"

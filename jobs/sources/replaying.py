@@ -15,7 +15,7 @@ from typing import Literal
 import duckdb
 import polars as pl
 
-from jobs.keys import KeyRing, decrypt_text, load_keys
+from jobs.keys import KeyRing, check_ring, decrypt_text, load_keys
 from jobs.lake import connect, source_lock, transact
 from jobs.run_config import RunConfig
 from jobs.settings import Settings
@@ -26,8 +26,7 @@ from jobs.sources.plan import PlannedSource, plan_sources
 from jobs.sources.pseudonyms import make_pseudonyms, set_keys
 from jobs.sources.staging import Staged, hiding_values, mend_ids
 from jobs.sources.statement import build_fields, build_part
-from jobs.sources.writing import REJECTS, insert_rows, mark_duplicates, note_days
-from jobs.vault import keep_identifiers
+from jobs.sources.writing import REJECTS, insert_rows, keep_people, mark_duplicates, note_days
 
 # Their lines cannot be read whatever the mapping says.
 _HOPELESS = ("bad_encoding", "too_large")
@@ -63,7 +62,7 @@ def replay(
         InputDataError: a source's place is gone.
     """
     results = []
-    keys = load_keys(settings, are_people_made_up=config.people == "made_up")
+    keys = load_keys(settings, config.people)
     for source in plan_sources(config, config_path, names=sources):
         name = source.config.name
         body = partial(_replay, source=source, keys=keys, started_at=started_at)
@@ -91,6 +90,7 @@ def _replay(
 ) -> ReplayResult:
     name = source.config.name
     result = ReplayResult(name)
+    check_ring(con, keys)
     set_keys(con, keys)
     key = keys.derive(REJECTS)
     rows = con.execute(
@@ -170,8 +170,9 @@ def _replay_group(
     )
     con.register("reject_places", places.to_arrow())
     mark_duplicates(con, name, item)
-    make_pseudonyms(con, keys, [(item.good_rows, set(item.entity.columns))])
-    keep_identifiers(con, keys, name, started_at)
+    rows = (item.good_rows, set(item.entity.columns))
+    make_pseudonyms(con, keys, [rows], source.config.phone_country)
+    keep_people(con, keys, name, [item], started_at)
     located = (
         f"SELECT s.*, reject_places.file_id, reject_places.line_number FROM {item.view} AS s "
         "JOIN reject_places USING (row_number)"

@@ -135,7 +135,7 @@ def _look_at(con: duckdb.DuckDBPyConnection, layout: Layout, part: Part) -> Tabl
         "SELECT reason_code, reason, count(*) FROM sample WHERE reason_code IS NOT NULL "
         "GROUP BY ALL ORDER BY 3 DESC, 1, 2 LIMIT 10"
     ).fetchall()
-    types = ENTITIES[part.entity].columns
+    types = ENTITIES[part.entity].told_columns
     columns = tuple(
         ColumnSample(name, _describe(layout, part, sql), types[name], _filled(con, name))
         for name, sql in part.columns.items()

@@ -2,7 +2,7 @@
 
 Segment and RudderStack write `type, event, properties, context, messageId`; PostHog writes `event, distinct_id, properties,
 uuid`, and in Parquet files its properties as text. Writes `raw.events`, and from some calls `raw.messages`, `raw.profiles`,
-`raw.consents` and `raw.exposures`.
+`raw.links`, `raw.consents` and `raw.exposures`.
 """
 
 from jobs.sources import ga4
@@ -111,7 +111,7 @@ _FIELDS = {
     "consent": "context.consent",
     "consent_management": "context.consentManagement",
     "properties": "properties",
-    # Only some traits are read: the others are names and addresses.
+    # Of the traits only some are read; e-mail address, telephone number and name go no further than the vault.
     "traits": "traits",
     "context_traits": "context.traits",
 }
@@ -170,6 +170,7 @@ _PROPERTIES = {
     "p_utm_medium": "utm_medium",
     "p_utm_campaign": "utm_campaign",
     "p_set": "$set",
+    "p_email": "email",
     "p_flag": "$feature_flag",
     "p_flag_response": "$feature_flag_response",
 }
@@ -284,6 +285,8 @@ _DERIVED = {
     "trait_text": (
         "CASE WHEN event_key IN ('call:identify', 'identify', 'set') THEN CASE WHEN json_valid(told_traits) THEN told_traits END END"
     ),
+    "trait_email": "json_extract_string(trait_text, '$.email')",
+    "trait_phone": "json_extract_string(trait_text, '$.phone')",
     "own_item": f"CASE WHEN NOT starts_with(event_key, 'call:') THEN coalesce({known('p_product_id')}, {known('p_sku')}) END",
 }
 
@@ -331,6 +334,8 @@ _EVENTS = Part(
         "received_at": "known_at",
         "anonymous_id": "browser",
         "user_id": "who",
+        "email": "coalesce(p_email, trait_email)",
+        "phone": "trait_phone",
         "session_id": "coalesce(p_session_id, browser || '.' || context_session)",
         "item_id": _of_product(
             f"coalesce({known('e_product_id')}, {known('e_sku')}, {known('e_id')})", "own_item"
@@ -437,6 +442,11 @@ def _moment(text: str) -> str:
 
 
 _PROFILE = {
+    "email": _trait("email"),
+    "phone": _trait("phone", "phoneNumber", "phone_number"),
+    "first_name": _trait("firstName", "first_name"),
+    "last_name": _trait("lastName", "last_name"),
+    "postal_code": _trait("address.postalCode", "address.postal_code", "address.zip"),
     "country": _trait("address.country", "country"),
     "region": _trait("address.state", "region"),
     "birth_year": f"coalesce({_year(_trait('birth_year'))}, {_year(_trait('birthday'))})",
@@ -454,6 +464,20 @@ _PROFILES = Part(
         "received_at": "known_at",
     },
     where=f"trait_text IS NOT NULL AND who IS NOT NULL AND coalesce({', '.join(_PROFILE.values())}) IS NOT NULL",
+)
+
+# Both ids may be a person's; where the former is a device's, the event tells so.
+_ALIASES = Part(
+    entity="links",
+    columns={
+        "link_id": "coalesce(message_number, uuid)",
+        "link_kind": "'alias'",
+        "user_id": "who",
+        "other_user_id": "previous_id",
+        "linked_at": "happened_at",
+        "received_at": "known_at",
+    },
+    where="event_key = 'call:alias' AND who IS NOT NULL AND previous_id IS NOT NULL",
 )
 
 # Every call repeats the consent; decisions are taken where somebody becomes known, and where one is told.
@@ -515,7 +539,7 @@ def make_layout(file_type: FileType) -> Layout:
         }
     return Layout(
         file_type="parquet" if file_type == "parquet" else "jsonl",
-        parts=(_EVENTS, _MESSAGES, _PROFILES, _CONSENTS, _EXPOSURES),
+        parts=(_EVENTS, _MESSAGES, _PROFILES, _ALIASES, _CONSENTS, _EXPOSURES),
         fields=fields,
         derived=derived,
     )

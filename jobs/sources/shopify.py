@@ -53,6 +53,10 @@ _OPTIONAL_ORDER_FIELDS = {
     "billing_province": "Billing Province",
 }
 _CUSTOMER_FIELDS = {
+    "first_name": "First Name",
+    "last_name": "Last Name",
+    "zip": "Default Address Zip",
+    "old_zip": "Zip",
     "phone": "Phone",
     "address_phone": "Default Address Phone",
     "accepts_email": "Accepts Email Marketing",
@@ -97,6 +101,11 @@ def make_customers_layout() -> Layout:
                 where="person IS NOT NULL",  # a customer of the till, without a name
                 columns={
                     "user_id": "person",
+                    "email": "email",
+                    "phone": "coalesce(phone, address_phone)",
+                    "first_name": "first_name",
+                    "last_name": "last_name",
+                    "postal_code": "coalesce(zip, old_zip)",
                     "country": "upper(coalesce(country_code, old_country_code))",
                     "region": "coalesce(province_code, old_province_code)",
                 },
@@ -210,6 +219,8 @@ def _order_columns() -> dict[str, str]:
     return {
         "order_id": "order_name",
         "user_id": "person",
+        "email": "o_email",
+        "phone": "coalesce(o_phone, o_billing_phone)",
         "currency": "o_currency_code",
         "status": "o_financial_status",
         "is_test": r"CASE WHEN regexp_matches(o_payment_method, '(?i)bogus') "
@@ -227,6 +238,8 @@ def _order_profiles() -> Part:
         where="line_in_order = '1' AND person IS NOT NULL AND country IS NOT NULL",
         columns={
             "user_id": "person",
+            "email": "o_email",
+            "phone": "coalesce(o_phone, o_billing_phone)",
             "country": "country",
             "region": "region",
             "updated_at": "order_created",

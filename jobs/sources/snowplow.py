@@ -270,6 +270,7 @@ _EVENTS = Part(
         "received_at": "collector_tstamp",
         "anonymous_id": "browser",
         "user_id": "who",
+        "email": _of("users", "$[0].email"),
         "session_id": (
             f"coalesce(domain_sessionid, {_of('client_sessions', '$[0].sessionId')}, "
             f"{_of('client_sessions', '$[0].session_id')})"

@@ -297,7 +297,7 @@ def _create_view(con: duckdb.DuckDBPyConnection, item: Staged) -> None:
     if not item.pieces:
         columns = ", ".join(
             f"NULL::{type_} AS {name}"
-            for name, type_ in item.entity.columns.items()
+            for name, type_ in item.entity.told_columns.items()
             if name not in {"source", "file_id", "line_number"}
         )
         text = (

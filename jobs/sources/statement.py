@@ -31,6 +31,7 @@ _TYPE_WORDS = {
 BLANK = "blank"
 _IS_FILLED = "trim(line, ' \t\r') <> ''"
 _LINEAGE = {"source", "file_id", "line_number"}
+_WORD_KEY = r"lower(regexp_replace({}, '[^\pL\pN]', '', 'g'))"  # as jobs.consent.word_key
 _INT64 = 9_223_372_036_854_775_000
 _Shape = dict[str, Any]  # name -> "VARCHAR", or a shape
 _EPOCHS = {"epoch_s": 1_000_000, "epoch_ms": 1_000, "epoch_us": 1}
@@ -52,12 +53,16 @@ class Statement:
 
 @dataclass(frozen=True)
 class Limits:
-    """What a source says of its records: what its money is, and between which instants they can have happened."""
+    """What a source says of its records: what its money is, and between which instants they can have happened.
+
+    `purposes` are the words for purposes of consent (without case and separators) and what they mean; empty, any word is one.
+    """
 
     currency: str | None = None
     earliest: datetime | None = None
     latest: datetime | None = None
     loaded_at: datetime | None = None
+    purposes: dict[str, str] = field(default_factory=dict)
 
 
 def quote_identifier(name: str) -> str:
@@ -244,7 +249,7 @@ def build_part(
     entity = ENTITIES[part.entity]
     statement = Statement()
     is_main = part is layout.parts[0]
-    texts = {name: sql for name, sql in part.columns.items() if name in entity.columns}
+    texts = {name: sql for name, sql in part.columns.items() if name in entity.told_columns}
     if "recorded_at" in entity.required and "recorded_at" not in texts and limits.loaded_at:
         # A list of today's consents: told now, and a consent that comes back is told anew.
         texts["recorded_at"] = quote_literal(limits.loaded_at.isoformat())
@@ -389,7 +394,7 @@ def _layer_types(
 ) -> str:
     """The typed value of each column by its name."""
     typed = {}
-    for column, type_ in entity.columns.items():
+    for column, type_ in entity.told_columns.items():
         if column not in texts:
             continue
         text = f"t_{column}"
@@ -400,8 +405,8 @@ def _layer_types(
             if part.other_events:
                 found = f"coalesce({found}, {quote_literal(part.other_events)})"
             typed[column] = found
-        elif column in entity.values:
-            typed[column] = _closed(column, text, statement)
+        elif column in entity.values or column == "purpose":
+            typed[column] = _closed(column, text, statement, limits)
         elif column == "currency":
             typed[column] = f"upper({text})"
         else:
@@ -411,6 +416,9 @@ def _layer_types(
                 typed[column] = without_addresses(typed[column])
     if entity.name == "orders":
         _add_order_columns(typed)
+    if "name_key" in entity.columns and "first_name" in texts:
+        # The first word of the first name: last names are a family's, and change.
+        typed["name_key"] = "lower(split_part(t_first_name, ' ', 1))"
     if "currency" in entity.columns and limits.currency:
         money = [name for name in ("price", "amount", "rate") if name in typed] or ["NULL"]
         told = typed.get("currency", "NULL")
@@ -419,7 +427,7 @@ def _layer_types(
             f"IS NOT NULL THEN {quote_literal(limits.currency)} END)"
         )
     columns = "".join(
-        f", ({sql})::{entity.columns[name]} AS {quote_identifier(name)}"
+        f", ({sql})::{entity.told_columns[name]} AS {quote_identifier(name)}"
         for name, sql in typed.items()
     )
     kept = "".join(f", t_{name}" for name in texts)
@@ -430,8 +438,14 @@ def _layer_types(
     return f"SELECT {keys}, raw_text, is_record{kept}{columns} FROM ({query})"
 
 
-def _closed(column: str, text: str, statement: Statement) -> str:
+def _closed(column: str, text: str, statement: Statement, limits: Limits) -> str:
     """SQL of a value of a closed list: as it stands there, whatever its case; by a synonym; null where unknown."""
+    if column == "purpose":
+        if not limits.purposes:
+            return text
+        words = statement.bind(list(limits.purposes))
+        meant = statement.bind(list(limits.purposes.values()))
+        return f"map({words}, {meant})[{_WORD_KEY.format(text)}]"
     lowered = f"lower({text})"
     synonyms = SYNONYMS.get(column)
     if not synonyms:
@@ -569,10 +583,12 @@ def _layer_verdict(
     present = {*texts, entity.id_column}
     if entity.name == "orders":
         present |= {"line_type", "quantity"}
+    if "first_name" in texts:
+        present.add("name_key")
     if "currency" in entity.columns and limits.currency:
         present.add("currency")
     columns = []
-    for column, type_ in entity.columns.items():
+    for column, type_ in entity.told_columns.items():
         if column in _LINEAGE:
             continue
         value = quote_identifier(column) if column in present else "NULL"
@@ -621,7 +637,7 @@ def _checks(
     ]
     if entity.one_of:
         told = [f"t_{column}" for column in entity.one_of if column in texts] or ["NULL"]
-        reason = f"'none of {' and '.join(entity.one_of)} has a value'"
+        reason = f"'none of {', '.join(entity.one_of)} has a value'"
         checks.append((f"coalesce({', '.join(told)}) IS NULL", "missing_field", reason))
     for column, type_ in entity.columns.items():
         word = "a number" if type_.startswith("DECIMAL") else _TYPE_WORDS.get(type_)
@@ -668,6 +684,11 @@ def _value_checks(
         code = "unknown_event" if column == "event_type" else "unknown_value"
         test = f"t_{column} IS NOT NULL AND {column} NOT IN ({listed})"
         checks.append((test, code, quote_literal(f"{column} is none of {', '.join(values)}")))
+    if "purpose" in texts and limits.purposes:
+        # Where a wrong column was named, its text may be anybody's.
+        shown = "CASE WHEN regexp_matches(t_purpose, '@|[0-9]{5}') THEN '[hidden]' ELSE left(t_purpose, 40) END"
+        reason = f"'purpose ' || {shown} || ' is not in the consent policy'"
+        checks.append(("t_purpose IS NOT NULL AND purpose IS NULL", "unknown_purpose", reason))
     if "currency" in texts or ("currency" in entity.columns and limits.currency):
         known = quote_literal("|".join(sorted(CURRENCIES)))
         # One pass of an automaton; a list would be compared code by code.

@@ -10,9 +10,9 @@ import polars as pl
 
 from jobs.keys import KeyRing, encrypt_texts
 from jobs.sources.bots import bot_pattern
-from jobs.sources.entities import ENTITIES, IDENTIFIERS
+from jobs.sources.entities import ENTITIES, IDENTIFIERS, VAULT_ONLY
 from jobs.sources.staging import Staged, located
-from jobs.vault import keep_identifiers
+from jobs.vault import keep_clear_values
 
 logger = logging.getLogger(__name__)
 
@@ -83,7 +83,7 @@ def write_batch(
         insert_rows(con, source, item, located(con, item.view))
         _count(con, item)
         note_days(con, source, item, loaded_at, withdrawn)
-    keep_identifiers(con, keys, source, loaded_at)
+    keep_people(con, keys, source, staged, loaded_at)
     _write_rejects(con, source, staged, keys, loaded_at)
     _write_files(con, source, staged, loaded_at)
     for entity, rows, rejected, duplicates in con.execute(
@@ -217,6 +217,56 @@ def insert_rows(
         """,
         {"source": source},
     )
+
+
+def keep_people(
+    con: duckdb.DuckDBPyConnection,
+    keys: KeyRing,
+    source: str,
+    staged: list[Staged],
+    known_at: datetime,
+) -> None:
+    """Put what names the people of the rows into the vault's inbox: what stands behind each pseudonym, and what profiles tell.
+
+    Args:
+        con: the lake, with the staged views and the tables `pseudonyms_<kind>`.
+        keys: of the vault.
+        source: the source's name.
+        staged: what the batch holds.
+        known_at: the run's time.
+    """
+    selects = [
+        f"SELECT pseudonym AS identifier, '{field}' AS field, canonical[3:] AS value, NULL::TIMESTAMPTZ AS told_at "
+        f"FROM ({' UNION '.join(f'SELECT pseudonym, canonical FROM pseudonyms_{kind}' for kind in kinds)}) "
+        f"WHERE starts_with(canonical, '{prefix}')"
+        for field, prefix, kinds in (
+            ("user_id", "u_", ("user",)),
+            ("email", "e_", ("user", "email", "phone")),
+            ("phone", "p_", ("user", "email", "phone")),
+        )
+    ]
+    for item in staged:
+        if item.entity.name != "profiles":
+            continue
+        # An address that a profile tells is this person's, even if others have it too.
+        values = {
+            "email": "emails.canonical[3:]",
+            "phone": "phones.canonical[3:]",
+            "country": "s.country",
+            **{name: f"s.{name}" for name in VAULT_ONLY},
+        }
+        names = ", ".join(f"'{name}'" for name in values)
+        told = "coalesce(s.updated_at, s.received_at)"
+        selects.append(
+            f"SELECT identifier, field, arg_max(value, row(told_at, value)) AS value, max(told_at) AS told_at FROM ("
+            f"SELECT coalesce(users.pseudonym, emails.pseudonym, phones.pseudonym) AS identifier, "
+            f"unnest([{names}]) AS field, unnest([{', '.join(values.values())}]) AS value, {told} AS told_at "
+            f"FROM {item.good_rows} AS s LEFT JOIN pseudonyms_user AS users ON s.user_id = users.text "
+            "LEFT JOIN pseudonyms_email AS emails ON s.email = emails.text "
+            "LEFT JOIN pseudonyms_phone AS phones ON s.phone = phones.text) "
+            "WHERE identifier IS NOT NULL AND value IS NOT NULL GROUP BY identifier, field"
+        )
+    keep_clear_values(con, keys, source, " UNION ALL ".join(selects), known_at)
 
 
 def _count(con: duckdb.DuckDBPyConnection, item: Staged) -> None:

@@ -144,7 +144,7 @@ def test_unknown_values_of_closed_lists_are_rejected_and_known_ones_understood(d
         ("u2", "withdrawn"),
     ]
     assert deployment.query("SELECT reason_code, reason FROM raw.rejects ORDER BY 1") == [
-        ("missing_field", "none of user_id and anonymous_id has a value"),
+        ("missing_field", "none of user_id, email, phone, anonymous_id has a value"),
         ("unknown_value", "state is none of granted, denied, withdrawn"),
     ]
 

@@ -133,9 +133,9 @@ def test_snowplow_consents_are_rows_of_their_scopes(load):
         "FROM lake.raw.consents ORDER BY consent_id"
     ) == [
         (19, "d-1", "marketing", "granted", "consent_preferences", "2026-01-02 08:00:17.123"),
-        (19, "d-1", "statistics", "granted", "consent_preferences", "2026-01-02 08:00:17.123"),
+        (19, "d-1", "analytics", "granted", "consent_preferences", "2026-01-02 08:00:17.123"),
         (20, "d-1", "all", "denied", "consent_preferences", "2026-01-02 08:00:18.123"),
-        (21, "d-1", "newsletter", "withdrawn", "consent_withdrawn", "2026-01-02 08:00:19.123"),
+        (21, "d-1", "marketing", "withdrawn", "consent_withdrawn", "2026-01-02 08:00:19.123"),
     ]
 
 

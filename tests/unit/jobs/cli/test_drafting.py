@@ -101,11 +101,11 @@ def test_mapping_holds_guesses_and_what_was_left_out_as_comments(shop, tmp_path)
             "user_id": "Kundennummer",
             "item_id": "Artikelnummer",
             "price": "Preis",
+            "email": "E-Mail",
         },
         "event_names": {"view": "product_view", "buy": "purchase"},
     }
     assert '# "Kasse: los": custom' in text
-    assert "look personal: E-Mail." in text
     assert "#   Anmerkung_für_uns: Anmerkung für uns" in text
     assert load_mapping(tmp_path / "mappings" / "mine_tracker.yml").delimiter == ";"
 

@@ -27,7 +27,10 @@ def test_run_that_was_made_is_shown_not_the_latest_day(tmp_path, monkeypatch):
             CREATE TABLE ml.model_runs AS SELECT * FROM (VALUES
                 (DATE '2026-01-31', 'january', 'skipped_too_small', NULL, NULL, 'too few [/y]'),
                 (DATE '2026-03-31', 'march', 'skipped_too_small', NULL, NULL, 'too few'))
-                AS t (as_of_date, model_name, status, metrics, baseline_metrics, message)
+                AS t (as_of_date, model_name, status, metrics, baseline_metrics, message);
+            CREATE TABLE marts.data_quality_daily AS SELECT * FROM (VALUES
+                ('app', 10, 0, 5), ('web', 60, 40, 11), ('web', 10, 10, 0), ('till', 10, 0, 0))
+                AS t (source, n_events, n_bot_events, n_without_consent)
             """
         ),
         message="test",
@@ -46,6 +49,8 @@ def test_run_that_was_made_is_shown_not_the_latest_day(tmp_path, monkeypatch):
     assert "january" in text
     assert "too few [/y]" in text
     assert "[/x]" in text
+    assert "most events of web are set aside: nobody there is known to agree to analytics." in text
+    assert "`consented: [analytics]`" in text
     assert "2026-01-31.html" in text
     assert "3,333" not in text
     assert "march" not in text

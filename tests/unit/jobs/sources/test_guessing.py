@@ -37,6 +37,7 @@ def test_events_with_names_of_the_shops_own():
         "item_id": "Artikelnummer",
         "price": "Preis",
         "quantity": "Menge",
+        "email": "E-Mail",
     }
     assert guess.event_names == {
         "view": "product_view",
@@ -45,7 +46,7 @@ def test_events_with_names_of_the_shops_own():
     }
     assert guess.unknown_names == ("wobble",)
     assert (guess.time_format, guess.decimal_mark) == ("%d.%m.%Y %H:%M", ",")
-    assert guess.personal == ("E-Mail",)
+    assert guess.personal == ()
     assert guess.unread == ("Notiz",)
 
 
@@ -154,7 +155,6 @@ def test_kind_of_thing_by_its_columns(name, text, entity):
         "a,b,c\n1,2,3",
         "user_id,item_id\n1,2",  # without a time nobody knows when
         "ts,event\n2026-01-01,view",  # nobody did it
-        "user_id,email\nu1,a@example.com",  # all that is left names a person
     ],
 )
 def test_table_that_says_nothing_is_no_guess(text):
@@ -169,7 +169,7 @@ def test_values_of_closed_lists_are_translated():
     assert guess.values == {"message_type": {"opened": "open"}, "medium": {"Mail": "email"}}
 
 
-def test_personal_columns_are_left_out_by_name_and_by_value():
+def test_personal_columns_are_left_out_by_name_and_by_value_but_for_contacts():
     guess = _guess(
         """
         ts,event,customer,user_id,contact,sku,customer_name,client_ip,Phone,source
@@ -179,16 +179,39 @@ def test_personal_columns_are_left_out_by_name_and_by_value():
     )
 
     assert guess.columns["user_id"] == "user_id"
-    assert guess.personal == ("customer", "contact", "customer_name", "client_ip", "Phone")
+    assert guess.columns["phone"] == "Phone"
+    assert guess.personal == ("customer", "contact", "customer_name", "client_ip")
     assert guess.unread == ("source",)
 
 
-def test_user_named_by_address_only_is_not_mapped():
+def test_user_named_by_address_only_is_known_by_it():
     guess = _guess("ts,event,user,session,sku\n2026-01-01,view,x@example.com,s9,s1")
 
     assert guess.entity == "events"
-    assert "user_id" not in guess.columns
-    assert guess.personal == ("user",)
+    assert guess.columns["user_id"] == "user"
+    assert guess.personal == ()
+
+
+def test_list_of_customers_becomes_profiles_with_contacts():
+    guess = _guess(
+        """
+        Kundennummer;E-Mail;Telefon;Vorname;Nachname;PLZ;Land;Stra\u00dfe
+        1;a@example.com;0170 1;Anna;A;10115;DE;Weg 1
+        2;b@example.com;0170 2;Berta;B;10117;DE;Weg 2
+        """
+    )
+
+    assert guess.entity == "profiles"
+    assert guess.columns == {
+        "user_id": "Kundennummer",
+        "email": "E-Mail",
+        "phone": "Telefon",
+        "country": "Land",
+        "first_name": "Vorname",
+        "last_name": "Nachname",
+        "postal_code": "PLZ",
+    }
+    assert guess.personal == ("Stra\u00dfe",)
 
 
 def test_event_names_that_could_be_personal_are_not_shown():
@@ -218,12 +241,13 @@ def test_nested_objects_and_lists_of_products():
         "event_type": "type",
         "occurred_at": "created_at",
         "user_id": "customer.id",
+        "email": "customer.email",
         "item_id": "each.id",
         "title": "each.name",
         "price": "each.price",
         "quantity": "each.quantity",
     }
-    assert guess.personal == ("customer.email",)
+    assert guess.personal == ()
 
 
 def test_id_that_rows_share_is_no_event_id():
