@@ -7,11 +7,15 @@ from pydantic import BaseModel, Field
 
 # Part of the digest: raise it whenever the same config would give other files, or a stale shop
 # on somebody's disk would be taken for the current one.
-GENERATOR_VERSION = 1
+GENERATOR_VERSION = 2
 
 
 class DemoShopConfig(BaseModel, frozen=True, extra="forbid"):
-    """Size, period and dirt of the demo shop. Equal configs give byte-identical files."""
+    """Size, period and dirt of the demo shop, and what makes it hard to tell who is who there.
+
+    Equal configs give byte-identical files. Rates of people are of all customers unless they say
+    otherwise.
+    """
 
     # Enough customers for six clusters of a few hundred; about 430,000 events, written in a second.
     n_customers: int = Field(default=3_000, ge=30)
@@ -33,6 +37,29 @@ class DemoShopConfig(BaseModel, frozen=True, extra="forbid"):
     bot_rate: float = Field(default=0.01, ge=0, le=0.2)
     # Phones that were offline: received hours to two days after the event.
     late_rate: float = Field(default=0.005, ge=0, le=0.2)
+    # Of the accounts: a forgotten password, and people register again. Few shops know how many;
+    # this many make forty in the default shop, enough to see whether they are found.
+    second_account_rate: float = Field(default=0.015, ge=0, le=0.2)
+    # Who shares an e-mail address with a partner: mostly older couples, whose two accounts are two
+    # people's all the same.
+    couple_rate: float = Field(default=0.01, ge=0, le=0.2)
+    # Who shares a telephone number with a housemate: those who gave the one on the wall.
+    shared_phone_rate: float = Field(default=0.02, ge=0, le=0.2)
+    # Who signs in now and then on another one's device: the tablet on the sofa.
+    shared_device_rate: float = Field(default=0.03, ge=0, le=0.2)
+    # Who signs in on a terminal of one of the shop's branches: about three terminals by default.
+    kiosk_rate: float = Field(default=0.05, ge=0, le=0.4)
+    # Who gave the address of a company (info@...): rare in a shop for people at home.
+    company_address_rate: float = Field(default=0.003, ge=0, le=0.2)
+    # Of the orders: those that an agent types, with an address of the agent's own. Dozens of
+    # customers by default, so that joining them all would be seen.
+    call_centre_rate: float = Field(default=0.005, ge=0, le=0.2)
+    # Of the accounts: the field is not compulsory.
+    phone_rate: float = Field(default=0.6, ge=0, le=1)
+    # Who refuses analytics at the first question; with those who withdraw later, 3 to 4 %.
+    analytics_refusal_rate: float = Field(default=0.03, ge=0, le=0.5)
+    # Of those who would agree: who clicks the banner instead of looking past it.
+    banner_answer_rate: float = Field(default=0.9, ge=0, le=1)
 
     @property
     def first_day(self) -> date:

@@ -1,4 +1,4 @@
-"""The people of the demo shop: archetype, latent taste, devices, consent and CRM record."""
+"""The people of the demo shop: archetype, latent taste, devices and consent."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -57,7 +57,8 @@ ONE_TIMER = ARCHETYPE_NAMES.index("one_timer")
 LAPSED = ARCHETYPE_NAMES.index("lapsed")
 
 PURPOSES = ("analytics", "marketing", "personalisation")
-GRANTED_AT_SIGN_UP = (0.985, 0.83, 0.90)
+# Of marketing and personalisation; how many refuse analytics is a setting.
+GRANTED_AT_SIGN_UP = (0.83, 0.90)
 WITHDRAWN_LATER = (0.012, 0.09, 0.03)
 
 # Country, region, share of the customers.
@@ -88,7 +89,7 @@ class Customers:
     email_open_rates: Array
     discount_rates: Array
     refund_rates: Array
-    granted: Array  # shape (n_customers, 3): consent at sign-up
+    granted: Array  # shape (n_customers, 3): consent when first asked
     withdrawn_days: Array  # shape (n_customers, 3): ALWAYS if it stays
 
     def __len__(self) -> int:
@@ -132,9 +133,15 @@ def build_customers(
         email_open_rates=_around(_of(archetypes, "email_open_rate"), 5.0, rng),
         discount_rates=_around(_of(archetypes, "discount_rate"), 8.0, rng),
         refund_rates=_around(_of(archetypes, "refund_rate"), 8.0, rng),
-        granted=rng.random((n, 3)) < np.array(GRANTED_AT_SIGN_UP),
+        granted=rng.random((n, 3))
+        < np.array([1 - config.analytics_refusal_rate, *GRANTED_AT_SIGN_UP]),
         withdrawn_days=np.where(withdraws, rng.integers(0, config.n_days, (n, 3)), ALWAYS),
     )
+
+
+def account_holders(config: DemoShopConfig, customers: Customers, signed_up_ms: Array) -> Array:
+    """Return the numbers of the customers who have an account when the logs end."""
+    return np.flatnonzero(customers.is_registered & (signed_up_ms < config.n_days * DAY_MS))
 
 
 def _of(archetypes: Array, field: str) -> Array:

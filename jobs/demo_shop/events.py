@@ -48,6 +48,7 @@ class Events:
     steps: Array
     customers: Array
     devices: Array  # 0 main, 1 second
+    visits: Array  # number of the visit from 1; 0 outside of visits
     is_logged_in: Array
     arguments: Array  # item; category of a list; category x type of a search; else 0
     quantities: Array
@@ -63,8 +64,8 @@ def concat_events(first: Events, second: Events) -> Events:
     return Events(*(np.concatenate([getattr(first, n), getattr(second, n)]) for n in names))
 
 
-def take_events(events: Events, rows: Array) -> Events:
-    """Select events by a mask or by row numbers."""
+def take_events(events: Events, rows: Array | slice) -> Events:
+    """Select events by a mask, by row numbers or by a slice."""
     return Events(*(getattr(events, name)[rows] for name in Events.__dataclass_fields__))
 
 
@@ -95,6 +96,8 @@ def add_aftermath(
     columns["quantities"][n_refunds:] = 0
     columns["is_landing"][:] = False
     columns["channels"][:] = 0
+    # A review is written at home, whatever device the order came from.
+    columns["visits"][n_refunds:] = 0
     columns["occurred_ms"] += rng.integers(3 * DAY_MS, 21 * DAY_MS, len(extra))
     joined = {
         name: np.concatenate([getattr(events, name), column]) for name, column in columns.items()

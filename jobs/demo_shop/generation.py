@@ -21,21 +21,31 @@ import polars as pl
 
 from jobs.demo_shop.catalogue import Array, Catalogue, build_catalogue, items_frame
 from jobs.demo_shop.config import DemoShopConfig, DemoShopSummary
-from jobs.demo_shop.crm import account_rows, consents_frame, profiles_frame, timestamps
-from jobs.demo_shop.customers import ARCHETYPE_NAMES, DAY_MS, Customers, build_customers
+from jobs.demo_shop.consents import answer_banner, consents_frame, draw_withdrawals
+from jobs.demo_shop.crm import profiles_frame
+from jobs.demo_shop.customers import DAY_MS, Customers, account_holders, build_customers
 from jobs.demo_shop.events import Events, Step, add_aftermath, concat_events, take_events
+from jobs.demo_shop.identities import (
+    Accounts,
+    Told,
+    list_accounts,
+    plant_identities,
+    tell_identifiers,
+    user_ids,
+)
 from jobs.demo_shop.journeys import simulate_journeys
-from jobs.demo_shop.log_lines import LineRenderer, anonymous_ids, user_ids
+from jobs.demo_shop.log_lines import LineRenderer
 from jobs.demo_shop.noise import (
     DAMAGES,
     LATE_FROM_MS,
-    N_BOTS,
     Lines,
     arrange_lines,
     break_some,
     make_bots,
     receive,
 )
+from jobs.demo_shop.people import People, build_people
+from jobs.demo_shop.truth import customers_frame, identities_frame, next_purchases_frame
 from jobs.errors import ConfigError
 
 logger = logging.getLogger(__name__)
@@ -43,6 +53,18 @@ logger = logging.getLogger(__name__)
 MANIFEST = "demo_shop.json"
 # About 45 MB of text at a time: large enough for full speed, small enough for a laptop.
 LINES_PER_BATCH = 100_000
+_MONEY_STEPS = (Step.ORDER, Step.REFUND)
+
+
+@dataclass(frozen=True, eq=False)
+class _Log:
+    """What the collector has received."""
+
+    events: Events  # valid ones first, then those that are sent broken
+    received_ms: Array
+    discounts_pct: Array
+    damages: Array
+    lines: Lines
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,14 +73,14 @@ class _Shop:
 
     catalogue: Catalogue
     customers: Customers
-    events: Events  # as logged: valid events first, then those that are sent broken
-    received_ms: Array
-    discounts_pct: Array
-    damages: Array
-    future: Events  # order lines after the last day
-    signed_up_ms: Array
-    lines: Lines
-    rng: np.random.Generator
+    log: _Log
+    future: Events  # order lines after the last day of people with an account
+    people: People
+    holders: Array  # customers with an account
+    accounts: Accounts
+    told: Told
+    withdrawn_ms: Array
+    rng: np.random.Generator  # for what is not decided yet
 
 
 def generate_demo_shop(
@@ -131,32 +153,49 @@ def _simulate(config: DemoShopConfig) -> _Shop:
     customers = build_customers(config, catalogue, rng)
     journeys, signed_up_ms = simulate_journeys(config, catalogue, customers, rng)
     events, discounts_pct = add_aftermath(journeys, customers, rng)
-    end_ms = config.n_days * DAY_MS
-    is_past = events.occurred_ms < end_ms
+    is_past = events.occurred_ms < config.n_days * DAY_MS
+    holders = account_holders(config, customers, signed_up_ms)
     future = take_events(events, ~is_past & (events.steps == Step.ORDER))
-    events, discounts_pct = take_events(events, is_past), discounts_pct[is_past]
+    log = _log_events(config, take_events(events, is_past), discounts_pct[is_past], rng)
+    # A stream of its own: whatever is planted, people do the same things at the same times.
+    rng = np.random.Generator(np.random.SFC64([config.seed, 1]))
+    plants = plant_identities(config, customers, log.events, signed_up_ms, holders, rng)
+    people = build_people(config, customers, plants.households, holders, rng)
+    return _Shop(
+        catalogue=catalogue,
+        customers=customers,
+        log=log,
+        future=take_events(future, np.isin(future.customers, holders)),
+        people=people,
+        holders=holders,
+        accounts=list_accounts(customers, signed_up_ms, holders, plants.second_accounts),
+        told=tell_identifiers(config, customers, people, log.events, plants),
+        withdrawn_ms=draw_withdrawals(config, customers, signed_up_ms, rng),
+        rng=rng,
+    )
+
+
+def _log_events(
+    config: DemoShopConfig, events: Events, discounts_pct: Array, rng: np.random.Generator
+) -> _Log:
+    """Add the dirt of real logs to what people do."""
     bots = make_bots(config, len(events.steps), rng)
     events = concat_events(events, bots)
     discounts_pct = np.concatenate([discounts_pct, np.zeros(len(bots.steps), dtype=np.uint8)])
     received_ms = receive(config, events, rng)
     # What the collector gets after the last day is in tomorrow's file, which does not exist yet.
-    arrived = received_ms < end_ms
+    arrived = received_ms < config.n_days * DAY_MS
     events, discounts_pct = take_events(events, arrived), discounts_pct[arrived]
     received_ms = received_ms[arrived]
     n_sound = len(events.steps)
     broken, kinds = break_some(config, events, rng)
     received_ms = np.concatenate([received_ms, received_ms[broken]])
-    return _Shop(
-        catalogue=catalogue,
-        customers=customers,
+    return _Log(
         events=concat_events(events, take_events(events, broken)),
         received_ms=received_ms,
         discounts_pct=np.concatenate([discounts_pct, discounts_pct[broken]]),
         damages=np.concatenate([np.zeros(n_sound, dtype=np.uint8), kinds]),
-        future=future,
-        signed_up_ms=signed_up_ms,
         lines=arrange_lines(config, received_ms, n_sound, rng),
-        rng=rng,
     )
 
 
@@ -171,14 +210,17 @@ def _write_shop(
     _write_logs(config, shop, directory / "logs", on_progress)
     items = items_frame(config, shop.catalogue)
     items.write_csv(directory / "catalogue" / "items.csv")
-    spend = _net_spend(shop)
-    profiles = profiles_frame(config, shop.customers, shop.signed_up_ms, spend, shop.rng)
+    profiles = profiles_frame(
+        config, shop.customers, shop.people, shop.accounts, _net_spend(shop), shop.rng
+    )
     profiles.write_csv(directory / "crm" / "profiles.csv")
-    consents = consents_frame(config, shop.customers, shop.signed_up_ms, shop.rng)
+    consents = consents_frame(config, shop.customers, shop.accounts, shop.withdrawn_ms)
     consents.write_csv(directory / "crm" / "consents.csv")
-    people = _people_frame(config, shop)
+    people = customers_frame(config, shop.customers, shop.holders, shop.told)
     people.write_csv(directory / "truth" / "customers.csv")
-    purchases = _next_purchases_frame(config, shop)
+    identities = identities_frame(shop.told, shop.people, shop.accounts, profiles)
+    identities.write_csv(directory / "truth" / "identities.csv")
+    purchases = next_purchases_frame(config, shop.catalogue, len(shop.customers), shop.future)
     purchases.write_csv(directory / "truth" / "next_purchases.csv")
     summary = DemoShopSummary(
         **_count_lines(config, shop),
@@ -205,10 +247,12 @@ def _write_logs(
     directory: Path,
     on_progress: Callable[[int, int], None] | None,
 ) -> None:
-    names, lines, n_lines = file_names(config), shop.lines, len(shop.lines.rows)
+    names, log, lines = file_names(config), shop.log, shop.log.lines
+    n_lines = len(lines.rows)
+    answers = answer_banner(config, shop.customers, log.events, shop.withdrawn_ms, shop.rng)
     renderer = LineRenderer(
-        config, shop.catalogue, shop.customers, shop.events, shop.received_ms,
-        shop.discounts_pct, shop.damages,
+        config, shop.catalogue, shop.customers, log.events, shop.told, answers, log.received_ms,
+        log.discounts_pct, log.damages,
     )  # fmt: skip
     if on_progress is not None:
         on_progress(0, n_lines)
@@ -250,65 +294,38 @@ def _write_text(lines: pl.Series, starts: Array, names: list[str], directory: Pa
         (directory / name).write_bytes(text[offsets[start] : offsets[stop]])
 
 
-def _net_spend(shop: _Shop) -> Array:
-    """Return what each customer paid less what came back, EUR, discounts left aside."""
-    events = take_events(shop.events, shop.damages == 0)
-    sign = np.select([events.steps == Step.ORDER, events.steps == Step.REFUND], [1.0, -1.0], 0.0)
-    rows = np.flatnonzero(sign)
-    amount = shop.catalogue.prices[events.arguments[rows]] * events.quantities[rows] * sign[rows]
-    return np.bincount(events.customers[rows], amount, minlength=len(shop.customers))
-
-
-def _people_frame(config: DemoShopConfig, shop: _Shop) -> pl.DataFrame:
-    """Return `truth/customers.csv`: everybody who left a trace in the logs or in the CRM."""
-    n = len(shop.customers)
-    has_account = np.zeros(n, dtype=bool)
-    has_account[account_rows(config, shop.customers, shop.signed_up_ms)] = True
-    seen = np.bincount(shop.events.customers[shop.damages == 0], minlength=n)[:n] > 0
-    rows = np.flatnonzero(has_account | seen)
-    users, anonymous = user_ids(n), anonymous_ids(2 * n + N_BOTS, config.seed)
-    return pl.DataFrame(
+def _net_spend(shop: _Shop) -> dict[str, float]:
+    """Return what each account paid less what came back, EUR, discounts left aside."""
+    log, told = shop.log, shop.told
+    rows = np.flatnonzero((log.damages == 0) & np.isin(log.events.steps, _MONEY_STEPS))
+    events = take_events(log.events, rows)
+    # In whole cents, whose sum does not depend on the order.
+    cents = np.rint(shop.catalogue.prices[events.arguments] * 100).astype(int) * events.quantities
+    first = pl.Series(user_ids(len(shop.customers))).gather(events.customers)
+    paid = pl.DataFrame(
         {
-            "user_id": [users[row] if has_account[row] else None for row in rows],
-            "anonymous_id": [anonymous[2 * row] for row in rows],
-            "archetype": [ARCHETYPE_NAMES[shop.customers.archetypes[row]] for row in rows],
-        },
-        schema_overrides={"user_id": pl.String},
+            # Who does not sign in at the checkout is known to the CRM by the address.
+            "user_id": told.combinations["user_id"].gather(told.numbers[rows]).fill_null(first),
+            "cents": np.where(events.steps == Step.ORDER, cents, -cents),
+        }
     )
-
-
-def _next_purchases_frame(config: DemoShopConfig, shop: _Shop) -> pl.DataFrame:
-    """Return `truth/next_purchases.csv`: order lines after the last day, of people with an account.
-
-    Guests are left out: nothing that they get could be addressed to them.
-    """
-    has_account = np.isin(
-        shop.future.customers, account_rows(config, shop.customers, shop.signed_up_ms)
-    )
-    future = take_events(shop.future, has_account)
-    users = user_ids(len(shop.customers))
-    return pl.DataFrame(
-        {
-            "user_id": [users[c] for c in future.customers],
-            "item_id": [shop.catalogue.item_ids[i] for i in future.arguments],
-            "purchased_at": timestamps(config, future.occurred_ms),
-        },
-        schema_overrides={"user_id": pl.String, "item_id": pl.String},
-    ).sort("user_id", "purchased_at", "item_id")
+    return dict(paid.group_by("user_id").agg(pl.col("cents").sum() / 100).iter_rows())
 
 
 def _count_lines(config: DemoShopConfig, shop: _Shop) -> dict[str, Any]:
-    is_valid = shop.damages == 0
-    events = take_events(shop.events, is_valid)
+    log = shop.log
+    # A slice, since they come first: a mask would copy them all.
+    valid = slice(np.count_nonzero(log.damages == 0))
+    events = take_events(log.events, valid)
     orders = events.orders[events.steps == Step.ORDER]
-    waited = shop.received_ms[is_valid] - events.occurred_ms
+    waited = log.received_ms[valid] - events.occurred_ms
     return {
         "count_files": len(file_names(config)),
-        "count_lines": len(shop.lines.rows),
-        "count_events": int(is_valid.sum()),
-        "count_duplicates": len(shop.lines.rows) - len(shop.damages),
+        "count_lines": len(log.lines.rows),
+        "count_events": len(events.steps),
+        "count_duplicates": len(log.lines.rows) - len(log.damages),
         "count_broken": {
-            kind: int((shop.damages == number).sum()) for number, kind in enumerate(DAMAGES) if kind
+            kind: int((log.damages == number).sum()) for number, kind in enumerate(DAMAGES) if kind
         },
         "count_bot_events": int((events.customers >= len(shop.customers)).sum()),
         "count_late_events": int((waited >= LATE_FROM_MS).sum()),

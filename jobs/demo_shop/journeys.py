@@ -57,6 +57,7 @@ class _Memory:
     signed_up_ms: Array
     knows_device: Array  # shape (n_customers, 2): signed in there before
     count_orders: int = 0
+    count_visits: int = 0
     parts: list[tuple[Array, ...]] = field(default_factory=list)
 
 
@@ -68,6 +69,7 @@ class _Visits:
     starts_ms: Array
     channels: Array
     devices: Array
+    numbers: Array  # from 1, over all weeks
 
 
 def simulate_journeys(
@@ -150,7 +152,9 @@ def _start_visits(
     keep = (days >= customers.first_days[who]) & stays
     keep &= days < config.n_days + config.truth_days
     second = customers.has_second_device[who] & (rng.random(len(who)) < 0.35)
-    return _Visits(who[keep], starts[keep], channels[keep], second[keep].astype(np.uint8))
+    numbers = memory.count_visits + 1 + np.arange(keep.sum())
+    memory.count_visits += len(numbers)
+    return _Visits(who[keep], starts[keep], channels[keep], second[keep].astype(np.uint8), numbers)
 
 
 def _season(config: DemoShopConfig, week: int) -> float:
@@ -184,7 +188,19 @@ def _send_newsletter(
         zeros = np.zeros(len(people), dtype=np.int64)
         channel = zeros + FIRST_NEWSLETTER + week
         memory.parts.append(
-            _part(step, people, zeros, zeros > -1, zeros, zeros, zeros, channel, zeros > 0, times)
+            _part(
+                step,
+                people,
+                zeros,
+                zeros,
+                zeros > -1,
+                zeros,
+                zeros,
+                zeros,
+                channel,
+                zeros > 0,
+                times,
+            )
         )
     return who[clicks], clicked_ms
 
@@ -193,6 +209,7 @@ def _part(step: int | Array, customers: Array, *columns: Array) -> tuple[Array, 
     """Return one batch of events in the order of the fields of `Events`, in compact types."""
     dtypes = (
         np.uint8,
+        np.int32,
         np.bool_,
         np.int32,
         np.uint8,
@@ -236,6 +253,7 @@ class _Walk:
                 step,
                 visits.customers[rows],
                 visits.devices[rows],
+                visits.numbers[rows],
                 self.logged_in[rows],
                 zeros + arguments,
                 zeros + quantities,

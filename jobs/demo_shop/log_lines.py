@@ -13,8 +13,10 @@ import pyarrow as pa
 
 from jobs.demo_shop.catalogue import CATEGORIES, Array, Catalogue
 from jobs.demo_shop.config import DemoShopConfig
+from jobs.demo_shop.consents import GRANTED, REFUSED, UNANSWERED
 from jobs.demo_shop.customers import DAY_MS, REGIONS, Customers
 from jobs.demo_shop.events import CHANNELS, Events, Step
+from jobs.demo_shop.identities import MAIL_STEPS, Told, mix
 from jobs.demo_shop.noise import DAMAGES, N_BOTS
 
 EVENT_NAMES = {
@@ -33,8 +35,8 @@ EVENT_NAMES = {
     Step.EMAIL_OPEN: "Email Opened",
     Step.EMAIL_CLICK: "Email Clicked",
 }
-# Sent by a server, not by a browser: no page, no anonymous id.
-SERVER_STEPS = (Step.REFUND, Step.EMAIL_OPEN, Step.EMAIL_CLICK)
+# Sent by a server, not by a browser: no page, no user agent, no banner.
+SERVER_STEPS = (Step.REFUND, *MAIL_STEPS)
 _CHROME = "AppleWebKit/537.36 Chrome/138.0.0.0"
 # Device and user agent, which is sent with "Mozilla/5.0" before it unless it names a tool.
 _AGENTS = (
@@ -58,6 +60,7 @@ _AGENTS = (
 )  # fmt: skip
 AGENTS = tuple((d, f"Mozilla/5.0 {text}" if text[0] == "(" else text) for d, text in _AGENTS)
 FIRST_BOT_AGENT = len(AGENTS) - N_BOTS
+KIOSK_AGENT = FIRST_BOT_AGENT - 1  # an Android tablet
 _NO_PAGE, _INNER_PAGE, _LANDING_PAGE = 0, 1, 2
 _HEAD = np.dtype(
     [
@@ -69,26 +72,6 @@ _HEAD = np.dtype(
 )  # fmt: skip
 
 
-def user_ids(n_customers: int) -> list[str]:
-    """Return the user id of every customer number."""
-    return [f"u-{number:06d}" for number in range(1, n_customers + 1)]
-
-
-def anonymous_ids(n_visitors: int, seed: int) -> list[str]:
-    """Return the anonymous id of `2 * customer + device`, and of the bots after them."""
-    mixed = _mix(np.arange(n_visitors, dtype=np.uint64), seed + 1)
-    return [f"a-{number & 0xFFFFFFFFFFFF:012x}" for number in mixed.tolist()]
-
-
-def _mix(numbers: Array, seed: int) -> Array:
-    """Scatter numbers over 64 bits, one to one (splitmix64), so that ids never collide."""
-    start = np.uint64(seed * 0x9E3779B97F4A7C15 & 0xFFFFFFFFFFFFFFFF)
-    z = numbers * np.uint64(0x9E3779B97F4A7C15) + start
-    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return z ^ (z >> np.uint64(31))
-
-
 class LineRenderer:
     """Renders any rows of a set of events."""
 
@@ -98,21 +81,35 @@ class LineRenderer:
         catalogue: Catalogue,
         customers: Customers,
         events: Events,
+        told: Told,
+        answers: Array,
         received_ms: Array,
         discounts_pct: Array,
         damages: Array,
     ) -> None:
-        """Build the fragments; all arrays have one entry an event."""
+        """Build the fragments; all arrays have one entry an event.
+
+        Args:
+            config: Period and seed.
+            catalogue: All items.
+            customers: All customers.
+            events: What is logged.
+            told: By which identifiers.
+            answers: What the banner was told: `UNANSWERED`, `GRANTED`, `REFUSED`.
+            received_ms: When the collector got it, ms after the first midnight.
+            discounts_pct: Of order lines.
+            damages: Indices into `DAMAGES`.
+        """
         self._seed = config.seed
         self._events = events
         self._received_ms = received_ms
         self._damages = damages
         self._clock = _Clock(config)
-        self._identities, self._identity = _identities(config, customers, events)
+        self._identities, self._identity = _identities(told, len(customers)), told.numbers
         self._payloads, self._payload = _payloads(catalogue, events)
         self._extras, self._extra = _extras(catalogue, events, discounts_pct)
         self._origins, self._origin = _origins(config, events)
-        self._devices, self._device = _devices(customers, events)
+        self._devices, self._device = _devices(customers, events, told, answers)
 
     def render(self, rows: Array) -> pl.Series:
         """Return one string a row, with its newline."""
@@ -137,7 +134,7 @@ class LineRenderer:
         head = np.empty(len(rows), dtype=_HEAD)
         head["open"], head["close"] = b'{"id":"', b'",'
         head["ts_key"], head["received_key"] = b'","ts":"', b'","received":"'
-        ids = _mix(rows.astype(np.uint64), self._seed)
+        ids = mix(rows.astype(np.uint64), self._seed)
         for part in range(4):
             digits = (ids >> np.uint64(48 - 16 * part)) & np.uint64(0xFFFF)
             head["id"][:, part] = self._clock.hexadecimal[digits.astype(np.int64)]
@@ -176,26 +173,16 @@ def _fragment(**fields: object) -> str:
     return json.dumps(fields, separators=(",", ":"))[1:-1] + ","
 
 
-def _identities(
-    config: DemoShopConfig, customers: Customers, events: Events
-) -> tuple[pl.Series, Array]:
-    n = len(customers)
-    anonymous = anonymous_ids(2 * n + N_BOTS, config.seed)
-    users = user_ids(n)
-    texts = []
-    # Written by hand because `json.dumps` of every identity showed in the profile.
-    for number, name in enumerate(anonymous[: 2 * n]):
-        # The second device sends no user_id at all instead of null: trackers differ.
-        logged_out = '"user_id":null,' if number % 2 == 0 else ""
-        texts.append(f'"anonymous_id":"{name}",{logged_out}')
-        texts.append(f'"anonymous_id":"{name}","user_id":"{users[number // 2]}",')
-    texts += [f'"anonymous_id":"{name}",' for name in anonymous[2 * n :]]
-    texts += [f'"user_id":"{user}",' for user in users]
-    index = (events.customers * 2 + events.devices) * 2 + events.is_logged_in
-    index = np.where(events.customers >= n, 3 * n + events.customers, index)
-    mailed = np.isin(events.steps, (Step.EMAIL_OPEN, Step.EMAIL_CLICK))
-    index = np.where(mailed, 4 * n + N_BOTS + events.customers, index)
-    return pl.Series(texts), index
+def _identities(told: Told, n_customers: int) -> pl.Series:
+    """Return who it is: one text for each combination of identifiers."""
+    # The second device sends no user_id at all instead of null, as bots do: trackers differ.
+    sends_null = (told.devices >= 0) & (told.devices < 2 * n_customers) & (told.devices % 2 == 0)
+    no_user = pl.Series(np.where(sends_null, '"user_id":null,', "").tolist(), dtype=pl.String)
+    device = pl.concat_str(pl.lit('"anonymous_id":"'), "anonymous_id", pl.lit('",'))
+    user = pl.concat_str(pl.lit('"user_id":"'), "user_id", pl.lit('",'))
+    email = pl.concat_str(pl.lit('"contact":{"email":"'), "email", pl.lit('"},'))
+    text = device.fill_null("") + user.fill_null(pl.lit(no_user)) + email.fill_null("")
+    return told.combinations.select(text.alias("text"))["text"]
 
 
 def _payloads(catalogue: Catalogue, events: Events) -> tuple[pl.Series, Array]:
@@ -281,19 +268,26 @@ def _origins(config: DemoShopConfig, events: Events) -> tuple[pl.Series, Array]:
     return pl.Series(texts), events.channels.astype(np.int64) * 3 + page
 
 
-def _devices(customers: Customers, events: Events) -> tuple[pl.Series, Array]:
-    """Return device and place: one text for each user agent and region; the end of the line."""
+def _devices(
+    customers: Customers, events: Events, told: Told, answers: Array
+) -> tuple[pl.Series, Array]:
+    """Return device, place and consent: the end of the line."""
+    banner = {UNANSWERED: None, GRANTED: True, REFUSED: False}
     texts = [
         _fragment(device=device, user_agent=agent, geo={"country": country, "region": region})
+        + ("" if granted is None else _fragment(consent={"analytics": granted}))
         for device, agent in AGENTS
         for country, region, _ in REGIONS
+        for granted in banner.values()
     ]
     texts.append(_fragment(device=None))
-    bots = FIRST_BOT_AGENT + np.arange(N_BOTS)
-    agents = np.concatenate([customers.agents, np.stack([bots, bots], axis=1)])
-    regions = np.concatenate([customers.regions, np.arange(N_BOTS) % len(REGIONS)])
-    who = events.customers
-    index = agents[who, events.devices] * len(REGIONS) + regions[who]
+    n_kiosks = len(told.homes) - 2 * len(customers) - N_BOTS
+    bots, kiosks = FIRST_BOT_AGENT + np.arange(N_BOTS), np.full(n_kiosks, KIOSK_AGENT)
+    agents = np.concatenate([customers.agents.ravel(), bots, kiosks])
+    regions = np.concatenate([customers.regions, np.arange(N_BOTS) % len(REGIONS)])[told.homes]
+    index = (agents * len(REGIONS) + regions)[told.devices] * len(banner)
+    # Where there is no device, a server has sent the line.
+    index = index[told.numbers] + answers
     index = np.where(np.isin(events.steps, SERVER_STEPS), len(texts) - 1, index)
     return pl.Series([text[:-1] + "}\n" for text in texts]), index
 

@@ -56,6 +56,7 @@ def make_bots(config: DemoShopConfig, n_human: int, rng: np.random.Generator) ->
         steps=step.astype(np.uint8),
         customers=(config.n_customers + bots).astype(np.int32),
         devices=zeros,
+        visits=zeros.astype(np.int32),
         is_logged_in=zeros > 0,
         arguments=rng.integers(0, limits).astype(np.int32),
         quantities=zeros,

@@ -14,6 +14,19 @@ SMALL = DemoShopConfig(
     bot_rate=0.03,
     late_rate=0.03,
 )
+# Each way of sharing often enough to be counted.
+SHARING = DemoShopConfig(
+    n_customers=600,
+    n_items=60,
+    n_days=63,
+    second_account_rate=0.06,
+    couple_rate=0.05,
+    shared_phone_rate=0.06,
+    shared_device_rate=0.06,
+    kiosk_rate=0.25,
+    company_address_rate=0.03,
+    call_centre_rate=0.1,
+)
 
 
 @pytest.fixture(scope="session")
