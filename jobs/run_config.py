@@ -12,14 +12,17 @@ import yaml
 from pydantic import BaseModel, Field, ValidationError
 
 from jobs.errors import ConfigError, describe_faults
+from jobs.identity.config import IdentityConfig
 from jobs.sources.mapping import SourceConfig
 
 
 class ConsentConfig(BaseModel, frozen=True, extra="forbid"):
-    """Who may be in an export when the ledger is silent."""
+    """What a customer must have agreed to, and what is done when the ledger is silent."""
 
-    purpose: str = "marketing"  # what CRM and e-mail tools use the rows for
-    default: Literal["denied", "granted"] = "denied"  # silence is not consent
+    policy: Path = Path("config/consent.yml")  # purposes, and what silence means by country
+    purpose: str = "marketing"  # of the policy; what CRM and e-mail tools use the rows for
+    # Of customers without a decision, whatever the policy says of their country; left out, the policy says.
+    default: Literal["denied", "granted"] | None = None
 
 
 class SessionConfig(BaseModel, frozen=True, extra="forbid"):
@@ -35,6 +38,18 @@ class PredictionConfig(BaseModel, frozen=True, extra="forbid"):
     n_training_cutoffs: int = Field(default=3, ge=1)  # more cut-offs than one steady the estimate
 
 
+VaultField = Literal[
+    "user_id", "email", "phone", "first_name", "last_name", "country", "postal_code"
+]
+
+
+class VaultConfig(BaseModel, frozen=True, extra="forbid"):
+    """Which clear values are kept for exports."""
+
+    # What names somebody to the shop's own tools; a name or a postal code only where a tool needs it.
+    fields: tuple[VaultField, ...] = ("user_id", "email", "phone")
+
+
 class RunConfig(BaseModel, frozen=True, extra="forbid"):
     """One pipeline: its sources, its point in time and its policies."""
 
@@ -47,6 +62,8 @@ class RunConfig(BaseModel, frozen=True, extra="forbid"):
     sessions: SessionConfig = SessionConfig()
     predictions: PredictionConfig = PredictionConfig()
     consent: ConsentConfig = ConsentConfig()
+    identity: IdentityConfig = IdentityConfig()
+    vault: VaultConfig = VaultConfig()
     segments: Path = Path("config/segments")
     # Below the data folder: keeps this pipeline's lake, exports and reports apart from others'.
     folder: Path = Path()

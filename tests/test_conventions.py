@@ -82,12 +82,14 @@ def test_every_model_states_its_grain_and_tests_its_key():
 
 
 def test_configuration_schemas_are_current():
+    from jobs.consent import consent_schema
     from jobs.run_config import run_schema
     from jobs.sources.entities import ENTITIES, entity_schema
     from jobs.sources.mapping import mapping_schema
 
     folder = PROJECT_ROOT / "config" / "schemas"
     assert (folder / "run.schema.json").read_text() == run_schema()
+    assert (folder / "consent.schema.json").read_text() == consent_schema()
     assert (folder / "mapping.schema.json").read_text() == mapping_schema()
     entities = {path.name: path.read_text() for path in (folder / "entities").iterdir()}
     assert entities == {f"{name}.schema.json": entity_schema(name) for name in ENTITIES}

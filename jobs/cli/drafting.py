@@ -238,6 +238,7 @@ currency: {currency}{told}
 #   priority: urgent         # loaded first, and by `extract_urgent_logs` more often
 #   currency: EUR            # of amounts that name none
 #   starts_at: 2020-01-31    # earlier times are rejected
+#   consented: [analytics]   # it sends nothing of visitors who did not agree (docs/consent.md)
 #   max_reject_rate: 0.5     # more rejects than this share stop the source: that is a wrong mapping, not dirt
 #   encoding: latin-1        # of text that is not UTF-8
 #   equal_rows: distinct     # two equal lines of a file are two things (invoices); `once`: one thing told twice (trackers)

@@ -13,6 +13,7 @@ from rich.table import Table
 from jobs.cli.running import Outcome
 from jobs.cli.sources import show_failures, show_sources
 from jobs.cli.tables import show_rows
+from jobs.consent import load_run_policy
 from jobs.lake import connect
 from jobs.pipeline import PipelineRun, resolve_as_of
 from jobs.settings import PROJECT_ROOT
@@ -53,6 +54,7 @@ def show_outcome(outcome: Outcome, run: PipelineRun, console: Console) -> None:
         )
         show_rows(names, rows, 40, console, title="Segments")
         _show_models(con, console, as_of_date)
+        set_aside = _count_set_aside(con)
     finally:
         con.close()
     exports = run.settings.exports_path / str(as_of_date)
@@ -67,12 +69,42 @@ def show_outcome(outcome: Outcome, run: PipelineRun, console: Console) -> None:
     console.print(places)
     if outcome.failures:
         show_failures(outcome.failures, console)
+    _hint_at_consent(set_aside, run, console)
     flag = f" --config {_shown(run.config_path)}" if str(run.config.folder) != "." else ""
     if run.settings.lake is not None:
         flag = f" --lake {_shown(run.settings.lake)}"
     program = _shown(Path(sys.argv[0]).absolute())
     console.print(
         f'\nQuery it: [bold]{program} sql{flag} "SELECT * FROM marts.recommendations LIMIT 10"[/]',
+        soft_wrap=True,
+    )
+
+
+def _count_set_aside(con: duckdb.DuckDBPyConnection) -> list[tuple[str, int, int]]:
+    """Of each source that lost events for want of consent: its name, how many, and of how many, bots left out."""
+    if "marts.data_quality_daily" not in _tables(con):
+        return []
+    return con.execute(
+        """
+        SELECT source, sum(n_without_consent)::BIGINT, sum(n_events - n_bot_events)::BIGINT FROM marts.data_quality_daily
+        GROUP BY source HAVING sum(n_without_consent) > 0 ORDER BY source
+        """
+    ).fetchall()
+
+
+def _hint_at_consent(
+    set_aside: list[tuple[str, int, int]], run: PipelineRun, console: Console
+) -> None:
+    """Say what to do about sources most of whose events are not used."""
+    sources = [source for source, count, total in set_aside if count > total / 2]
+    if not sources:
+        return
+    policy = load_run_policy(run.config, run.config_path)
+    console.print(
+        f"\n[yellow]Consent[/] most events of {escape(', '.join(sources))} are set aside: nobody there is known to agree to "
+        f"{policy.behaviour}. If it sends nothing without consent, write {escape(f'`consented: [{policy.behaviour}]`')} into "
+        f"that source in {_shown(run.config_path)}; else see to the rules in {_shown(run.config.consent.policy)} "
+        "(docs/consent.md).",
         soft_wrap=True,
     )
 
@@ -142,6 +174,10 @@ def show_status(run: PipelineRun, console: Console) -> None:
         )
         show_rows(names, rows, 50, console, title="Last run of each stage")
         show_sources(con, run, console)
+        for source, count, total in _count_set_aside(con):
+            console.print(
+                f"[yellow]{escape(source)}[/]: {count:,} of {total:,} events set aside for want of consent (docs/consent.md)"
+            )
         names, rows = _query(
             con,
             """

@@ -2,15 +2,18 @@
 
 import time
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
+from jobs.consent import export_silence, load_run_policy
 from jobs.lake import connect
-from jobs.pipeline.record import EXTRACT, FEATURES, MARTS, find_upstream, is_done, record
+from jobs.pipeline.record import FEATURES, IDENTITIES, MARTS, find_upstream, is_done, record
 from jobs.pipeline.run import PipelineRun, resolve_as_of
 from jobs.pipeline.training import JOBS, make_config
+from jobs.run_config import RunConfig
 from jobs.stages import digest_of, make_run_id
 
-_UPSTREAM = {FEATURES: (EXTRACT,), MARTS: (FEATURES, *JOBS)}
+_UPSTREAM = {FEATURES: (IDENTITIES,), MARTS: (FEATURES, *JOBS)}
 _SCHEMAS = {FEATURES: ("core", "features"), MARTS: ("marts", "exports")}
 
 
@@ -35,9 +38,32 @@ def _variables(run: PipelineRun) -> dict[str, Any]:
         "as_of_date": request.as_of_date.isoformat(),
         "cutoff_dates": [day.isoformat() for day in sorted(dates)],
         "inactivity_minutes": run.config.sessions.inactivity_minutes,
-        "consent_purpose": run.config.consent.purpose,
-        "consent_default": run.config.consent.default,
         "currency": run.config.currency,
+        **consent_variables(run.config, run.config_path),
+    }
+
+
+def consent_variables(config: RunConfig, config_path: Path) -> dict[str, Any]:
+    """What dbt has to know of the consent policy.
+
+    Raises:
+        ConfigError: the policy is wrong, or does not know a purpose of the run configuration.
+    """
+    policy = load_run_policy(config, config_path)
+    of_exports, of_behaviour = export_silence(config, policy), policy.silence(policy.behaviour)
+    return {
+        "consent_purposes": list(policy.purposes),
+        "consent_expiry_days": policy.expiry_days,
+        "consent_purpose": config.consent.purpose,
+        "consent_default": of_exports.state,
+        "consent_exceptions": list(of_exports.exceptions),
+        "behaviour_purpose": policy.behaviour,
+        "behaviour_words": policy.words_for(policy.behaviour),
+        "behaviour_default": of_behaviour.state,
+        "behaviour_exceptions": list(of_behaviour.exceptions),
+        "consented_sources": [
+            source.name for source in config.sources if policy.behaviour in source.consented
+        ],
     }
 
 

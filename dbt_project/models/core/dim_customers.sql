@@ -19,7 +19,7 @@ accounts as (
 ),
 
 consents as (
-    select * from {{ ref('fct_consents') }} where purpose = '{{ var("consent_purpose") }}'
+    select * from {{ ref('fct_consents') }} where purpose = '{{ var("consent_purpose") }}' and is_current
 ),
 
 sessions as (
@@ -89,7 +89,9 @@ final as (
         coalesce(sessions.count_sessions, 0) as count_sessions,
         coalesce(orders.count_orders, 0) as count_orders,
         {{ total('orders.net_value') }} as net_value,
-        coalesce(consents.state, '{{ var("consent_default") }}') = 'granted' as has_marketing_consent,
+        coalesce(
+            consents.state, {{ silence(var("consent_default"), var("consent_exceptions"), 'joined.country') }}
+        ) = 'granted' as has_marketing_consent,
         case
             when joined.days_known < {{ var('new_days') }} then 'new'
             when joined.days_away < {{ var('active_days') }} then 'active'

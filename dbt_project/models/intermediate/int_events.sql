@@ -14,13 +14,32 @@ borrowed_visits as (
     select * from {{ ref('int_borrowed_visits') }}
 ),
 
+refused as (
+    select event_id from {{ ref('int_refused_events') }}
+),
+
+-- Without consent an order is what was bought; how its buyer came to it, and all else that they did, is not used.
+allowed as (
+    select
+        events.* replace (
+            events.opens_session and refused.event_id is null as opens_session,
+            case when refused.event_id is null then events.url_path end as url_path,
+            case when refused.event_id is null then events.channel end as channel,
+            case when refused.event_id is null then events.campaign end as campaign,
+            case when refused.event_id is null then events.device end as device
+        )
+    from events
+    left join refused on events.event_id = refused.event_id
+    where refused.event_id is null or events.event_type in ('purchase', 'refund')
+),
+
 -- Whose an event is: the surest identifier that it tells; on a device of several people, who signed in on that visit.
 owned as (
     select
         events.*,
         coalesce(borrowed_visits.identifier, events.identifier) as owner,
         greatest(events.received_at, borrowed_visits.linked_at) as owner_known_at
-    from events
+    from allowed as events
     left join borrowed_visits on events.event_id = borrowed_visits.event_id
 ),
 

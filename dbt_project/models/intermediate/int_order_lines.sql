@@ -1,7 +1,11 @@
 with purchases as (
     select
         *,
-        coalesce(order_id, {{ hashed_id(['customer_id', 'session_id']) }}) as resolved_order_id,
+        -- Without an id, what somebody bought in one visit; without consent to visits, what they bought at one instant.
+        coalesce(
+            order_id,
+            {{ hashed_id(['customer_id', 'coalesce(session_id, cast(epoch_us(occurred_at) as varchar))']) }}
+        ) as resolved_order_id,
         coalesce(line_amount, {{ product('original_price', 'quantity') }}, 0) as original_value
     from {{ ref('int_events') }}
     where event_type = 'purchase'

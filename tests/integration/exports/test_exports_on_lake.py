@@ -28,7 +28,7 @@ REQUEST = StageRequest(
 # What dbt makes; only what an export reads is filled.
 TABLES = """
 CREATE SCHEMA lake.core; CREATE SCHEMA lake.marts; CREATE SCHEMA lake.exports;
-CREATE TABLE lake.core.customers (customer_id VARCHAR);
+CREATE TABLE lake.core.customers (customer_id VARCHAR, country VARCHAR);
 CREATE TABLE lake.marts.segment_memberships (customer_id VARCHAR, segment_id VARCHAR, segment_name VARCHAR,
     kind VARCHAR, rule_version VARCHAR, valid_from DATE, valid_to DATE, reason VARCHAR);
 CREATE TABLE lake.marts.recommendations (customer_id VARCHAR, rank INTEGER, item_id VARCHAR, title VARCHAR,
@@ -41,7 +41,7 @@ CREATE TABLE lake.exports.recommendations (customer_id VARCHAR, rank INTEGER, it
     expires_at TIMESTAMPTZ, as_of_date DATE);
 """
 ROWS = """
-INSERT INTO lake.core.customers VALUES ('c1'), ('c2'), ('c3'), ('c4');
+INSERT INTO lake.core.customers VALUES ('c1', 'DE'), ('c2', 'DE'), ('c3', 'DE'), ('c4', 'US');
 INSERT INTO lake.raw.consents BY NAME
     SELECT concat_ws(' ', user_id, purpose, state) AS consent_id, 'crm' AS source, user_id, purpose, state, day::TIMESTAMPTZ AS recorded_at, 'f' AS file_id, 1 AS line_number
     FROM (VALUES ('c1', 'marketing', 'granted', '2026-01-01 00:00:00+00'),
@@ -208,6 +208,51 @@ def test_write_exports_silent_customers_leave_only_where_the_policy_says_so(
     directory = write_exports(filled, REQUEST, "run1", consent_default="granted").directory
     manifest = json.loads((directory / "manifest.json").read_text())
     assert manifest["blocked_by_consent"]["segments"] == {"rows": 3, "customers": 2}
+
+
+@pytest.mark.parametrize(
+    ("decisions", "options", "blocked"),
+    [
+        # Told by an address that is known to be c1's, beside a number that nobody knows.
+        ([("n9", "e1", "marketing", "withdrawn", "2026-02-03")], {}, 1),
+        # What c1's identifiers say at the same instant as the grant.
+        ([(None, "e1", "all", "denied", "2026-01-01")], {}, 1),
+        ([(None, "e1", "all", "denied", "2025-12-31")], {}, 0),
+        ([("c1", None, "analytics", "withdrawn", "2026-01-03")], {}, 0),
+        # c1's grant is of 1 January, c2's of 2 January; as_of is 1 February.
+        ([], {"consent_days": 31}, 1),
+        ([], {"consent_days": 32}, 0),
+        ([], {"consent_days": 31, "consent_exceptions": ("DE",)}, 0),
+        ([], {"consent_days": 31, "consent_default": "granted"}, 0),
+        ([], {"consent_days": 31, "consent_default": "granted", "consent_exceptions": ("DE",)}, 1),
+    ],
+)
+def test_write_exports_consent_is_asked_as_dbt_asks(
+    filled: Settings,
+    decisions: list[tuple[str | None, ...]],
+    options: dict[str, Any],
+    blocked: int,
+) -> None:
+    """dbt's tests of int_current_consents say the same of the model."""
+
+    def write(con: duckdb.DuckDBPyConnection) -> None:
+        con.execute(
+            "INSERT INTO lake.identity.identifiers SELECT identifier, kind, 'c1', now(), now(), NULL, 'r' "
+            "FROM (VALUES ('c1', 'user'), ('e1', 'email')) AS told(identifier, kind)"
+        )
+        for decision in decisions:
+            con.execute(
+                "INSERT INTO lake.raw.consents BY NAME SELECT 'x' AS consent_id, 'crm' AS source, $1 AS user_id, $2 AS email, "
+                "$3 AS purpose, $4 AS state, $5::TIMESTAMPTZ AS recorded_at, 'f' AS file_id",
+                decision,
+            )
+
+    transact(filled, write, message="test")
+    if blocked:
+        with pytest.raises(InputDataError, match=f"of {blocked} customers without consent"):
+            write_exports(filled, REQUEST, "run1", **options)
+    else:
+        write_exports(filled, REQUEST, "run1", **options)
 
 
 def test_write_exports_again_changes_neither_files_nor_tables(filled: Settings) -> None:

@@ -21,7 +21,7 @@ def test_load_run_config_fills_defaults(tmp_path):
     config = _load(tmp_path, MINIMAL)
 
     assert config.as_of == "now"
-    assert config.consent.default == "denied"
+    assert config.consent.default is None
     assert config.sessions.inactivity_minutes == 30
 
 
@@ -49,7 +49,7 @@ def test_load_run_config_missing_file_names_the_option(tmp_path):
 
 @pytest.mark.parametrize(
     "path",
-    sorted(PROJECT_ROOT.glob("config/*.yml")) + sorted(PROJECT_ROOT.glob("config/examples/*.yml")),
+    [PROJECT_ROOT / "config" / "demo.yml", *sorted(PROJECT_ROOT.glob("config/examples/*.yml"))],
     ids=lambda path: path.name,
 )
 def test_shipped_configurations_are_valid(path):

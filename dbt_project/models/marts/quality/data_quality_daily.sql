@@ -6,6 +6,10 @@ with bots as (
     where is_whole_actor
 ),
 
+refused as (
+    select event_id from {{ ref('int_refused_events') }}
+),
+
 received as (
     select
         events.source,
@@ -14,12 +18,14 @@ received as (
         {{ utc_date('events.received_at') }} as day,
         events.actor_id is null as is_without_customer,
         events.set_aside_rule,
+        refused.event_id is not null and events.event_type not in ('purchase', 'refund') as is_refused,
         case
             when events.is_bot then 'flagged'
             when events.entity != 'orders' then bots.rule
         end as bot_rule
     from {{ ref('int_source_events') }} as events
     left join bots on events.actor_id = bots.actor_id
+    left join refused on events.event_id = refused.event_id
 ),
 
 event_days as (
@@ -34,6 +40,7 @@ event_days as (
         {% for rule in set_aside_rules() -%}
             count(*) filter (where bot_rule is null and set_aside_rule = '{{ rule }}') as n_{{ rule }},
         {% endfor -%}
+        count(*) filter (where bot_rule is null and is_refused) as n_without_consent,
         count(*) filter (where is_without_customer) as n_without_customer,
         max(received_at) as latest_received_at
     from received
@@ -92,6 +99,7 @@ final as (
         {% for rule in set_aside_rules() -%}
             coalesce(event_days.n_{{ rule }}, 0) as n_{{ rule }},
         {% endfor -%}
+        coalesce(event_days.n_without_consent, 0) as n_without_consent,
         coalesce(reject_days.n_rejects, 0) as n_rejects,
         coalesce(event_days.n_without_customer, 0) as n_without_customer,
         coalesce(rate_days.n_without_rate, 0) as n_without_rate,

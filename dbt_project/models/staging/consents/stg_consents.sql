@@ -5,11 +5,16 @@ with consents as (
 known as (
     select
         consent_id,
+        source,
         {{ text_or_null('user_id') }} as user_id,
+        email,
+        phone,
         {{ text_or_null('anonymous_id') }} as anonymous_id,
         purpose,
         state,
-        recorded_at
+        evidence,
+        recorded_at,
+        received_at
     from consents
     where
         recorded_at < {{ as_of() }}

@@ -32,6 +32,7 @@ known as (
         device,
         country,
         region,
+        consent_flags,
         is_bot,
         bot_rule,
         file_id
