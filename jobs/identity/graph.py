@@ -122,12 +122,16 @@ class BrakeConfig(BaseModel, frozen=True, extra="forbid"):
 class Resolution:
     """Whose each identifier is, and what became of each link.
 
+    A person's anchor is the oldest of its surest identifiers: its account, if there is one. What is known of the person at an
+    earlier time is what was connected with the anchor then, so that a device of long ago, which becomes the root when its
+    owner first signs in on it, does not take the account's past away.
+
     Attributes:
         roots: int32[n], the oldest node of the component (ties: the surer kind, then the lower rank), whose text is the id.
-        linked_at: int64[n], the earliest time at which the node is known to be connected with its root, microseconds
-            since 1970; of a root, its `first_known`.
-        last_link: int32[n], the last link on the way that is complete the earliest from the root to the node; -1 for roots.
-            Of links that differ in nothing but their number, any may stand here.
+        linked_at: int64[n], the earliest time at which the node is known to be connected with its anchor, microseconds
+            since 1970; of an anchor, its `first_known`.
+        last_link: int32[n], the last link on the way that is complete the earliest from the anchor to the node; -1 for
+            anchors. Of links that differ in nothing but their number, any may stand here.
         cut: int8[m], `Cut` of each link.
     """
 
@@ -149,8 +153,9 @@ def resolve(nodes: Nodes, links: Links, brakes: BrakeConfig) -> Resolution:
         Roots, times and last links of the nodes in their order, cuts of the links in theirs.
     """
     cut, groups = _join_persons(nodes, links, brakes)
-    roots = _find_roots(nodes, groups)
-    linked_at, last_link = _find_ways(nodes, links, cut, roots)
+    roots = _find_first(groups, nodes.first_known, nodes.kinds, nodes.ranks)
+    anchors = _find_first(groups, nodes.kinds, nodes.first_known, nodes.ranks)
+    linked_at, last_link = _find_ways(nodes, links, cut, anchors)
     return Resolution(roots, linked_at, last_link, cut)
 
 
@@ -284,37 +289,37 @@ def _find_contradicted(shared: Int64s, persons: Int64s, groups: Int32s, codes: I
     return units[(counts > 1) & (lowest < highest)]
 
 
-def _find_roots(nodes: Nodes, groups: Int32s) -> Int32s:
-    """The oldest node of each node's group."""
+def _find_first(groups: Int32s, *keys: Int8s | Int64s) -> Int32s:
+    """The node of each node's group that comes first by some keys, the first key counting most."""
     found = np.arange(len(groups), dtype=np.int32)
-    for values in (nodes.first_known, nodes.kinds, nodes.ranks):
+    for values in keys:
         least = np.full(len(groups), np.iinfo(values.dtype).max)
         np.minimum.at(least, groups[found], values[found])
         found = found[values[found] == least[groups[found]]]
-    roots = np.empty_like(groups)
-    roots[groups[found]] = found
-    return roots[groups]
+    firsts = np.empty_like(groups)
+    firsts[groups[found]] = found
+    return firsts[groups]
 
 
-def _find_ways(nodes: Nodes, links: Links, cut: Int8s, roots: Int32s) -> tuple[Int64s, Int32s]:
-    """When each node is first connected with its root, and by which last link (-1 for roots).
+def _find_ways(nodes: Nodes, links: Links, cut: Int8s, anchors: Int32s) -> tuple[Int64s, Int32s]:
+    """When each node is first connected with its anchor, and by which last link (-1 for anchors).
 
     The way whose latest link is the earliest runs in the minimum spanning tree (Hu, "The maximum capacity route problem",
-    Operations Research 9, 1961). All nodes go along it together, and look twice as far towards their roots at each turn.
+    Operations Research 9, 1961). All nodes go along it together, and look twice as far towards their anchors at each turn.
     """
     tree = _span(nodes, links, cut)
     left, right = links.left[tree], links.right[tree]
-    parents = _find_parents(left, right, roots)
+    parents = _find_parents(left, right, anchors)
     children = np.where(parents[right] == left, right, left)
-    last_link = np.full(len(roots), -1, dtype=np.int32)
+    last_link = np.full(len(anchors), -1, dtype=np.int32)
     last_link[children] = tree
-    linked_at = np.full(len(roots), np.iinfo(np.int64).min)
+    linked_at = np.full(len(anchors), np.iinfo(np.int64).min)
     linked_at[children] = links.known_at[tree]
-    while not np.array_equal(parents, roots):
+    while not np.array_equal(parents, anchors):
         np.maximum(linked_at, linked_at[parents], out=linked_at)
         parents = parents[parents]
-    is_root = last_link < 0
-    linked_at[is_root] = nodes.first_known[is_root]
+    is_anchor = last_link < 0
+    linked_at[is_anchor] = nodes.first_known[is_anchor]
     return linked_at, last_link
 
 
@@ -335,11 +340,11 @@ def _span(nodes: Nodes, links: Links, cut: Int8s) -> Int32s:
     return cast(Int32s, kept[tree.data.astype(np.int64) - 1])
 
 
-def _find_parents(left: Int32s, right: Int32s, roots: Int32s) -> Int32s:
-    """The next node towards its root of each node of a forest; of a root, itself."""
-    n_nodes = len(roots)
-    tops = np.flatnonzero(roots == np.arange(n_nodes)).astype(np.int32)
-    # One more node above all roots, so that one search visits every tree.
+def _find_parents(left: Int32s, right: Int32s, anchors: Int32s) -> Int32s:
+    """The next node towards its anchor of each node of a forest; of an anchor, itself."""
+    n_nodes = len(anchors)
+    tops = np.flatnonzero(anchors == np.arange(n_nodes)).astype(np.int32)
+    # One more node above all anchors, so that one search visits every tree.
     rows = np.concatenate([left, np.full(len(tops), n_nodes, dtype=np.int32)])
     columns = np.concatenate([right, tops])
     shape = (n_nodes + 1, n_nodes + 1)

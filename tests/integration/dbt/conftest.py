@@ -6,14 +6,20 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import pytest
 
+from jobs.identity import resolving
+from jobs.identity.config import IdentityConfig
+from jobs.identity.resolving import STAGE
+from jobs.keys import load_keys
 from jobs.lake import connect, transact
 from jobs.settings import PROJECT_ROOT, Settings
+from jobs.stages import StageRequest, digest_of
 from tests.integration.dbt import shop
 
 SCHEMAS = ("staging", "intermediate", "core", "features", "marts", "exports")
@@ -38,6 +44,14 @@ def run_dbt(folder: Path, variables: dict[str, Any], *arguments: str) -> list[st
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
     results = json.loads((folder / "target" / "run_results.json").read_text(encoding="utf-8"))
     return [result["unique_id"] for result in results["results"]]
+
+
+def resolve_identities(settings: Settings, variables: dict[str, Any]) -> None:
+    """Find out who is who, as the DAG does before dbt."""
+    as_of = datetime.fromisoformat(variables["as_of"])
+    request = StageRequest(as_of=as_of, upstream_run_id="rows of the test", started_at=as_of)
+    run_id = digest_of(STAGE, variables["as_of"])
+    resolving.run(settings, request, run_id, "", IdentityConfig(), load_keys(settings))
 
 
 def hash_tables(settings: Settings) -> dict[str, str]:
@@ -78,9 +92,11 @@ def built_lake(tmp_path_factory: pytest.TempPathFactory) -> BuiltLake:
     folder = tmp_path_factory.mktemp("dbt_lake")
     settings = Settings(data_dir=folder)
     transact(settings, shop.fill_raw, message="rows of the test")
+    resolve_identities(settings, shop.EARLY)
     run_dbt(folder, shop.EARLY, "build", "--exclude", "test_type:unit")
     without_ml = hash_tables(settings)
     transact(settings, shop.fill_ml, message="rows of the test")
+    resolve_identities(settings, shop.MAIN)
     stage_nodes = run_dbt(folder, shop.MAIN, "build", "--selector", "features")
     stage_nodes += run_dbt(folder, shop.MAIN, "build", "--selector", "exports")
     first_hashes = hash_tables(settings)

@@ -12,7 +12,11 @@ from jobs.lake import TABLES, append_rows, create_tables
 EARLY = {"as_of": "2026-01-15T00:00:00+00:00", "cutoff_dates": ["2026-01-14"]}
 MAIN = {"as_of": "2026-03-01T00:00:00+00:00", "cutoff_dates": ["2026-01-29", "2026-02-28"]}
 
-PHONE, LAPTOP, SHARED = "a-phone", "a-laptop", "a-shared"
+PHONE, LAPTOP, SHARED = (
+    "a-phone",
+    "a-laptop",
+    "a-shared",
+)  # the phone is the id of u1's owner: it was seen first
 _LINEAGE = {"model_version": "v1", "run_id": "r1"}
 
 
@@ -126,7 +130,7 @@ def fill_ml(con: duckdb.DuckDBPyConnection) -> None:
             for customer, day in RULE_MEMBERS
         ],
     )
-    last = {"as_of_date": DAYS[2], "customer_id": "u1", **_LINEAGE}
+    last = {"as_of_date": DAYS[2], "customer_id": PHONE, **_LINEAGE}
     cluster = {"cluster_id": "c1", "cluster_name": "Keen buyers"}
     append(con, "ml.clusters", [last | cluster | {"as_of_date": DAYS[0]}])
     append(con, "ml.customer_clusters", [last | cluster])

@@ -49,10 +49,10 @@ def test_events_of_both_devices_belong_to_the_user_who_signed_in(
         "SELECT event_id, customer_id FROM features.customer_events WHERE event_id < 'e08' ORDER BY 1",
     )
     assert found == [
-        ("e01", "u1"),
-        ("e02", "u1"),
-        ("e03", "u1"),
-        ("e04", "u1"),
+        ("e01", shop.PHONE),
+        ("e02", shop.PHONE),
+        ("e03", shop.PHONE),
+        ("e04", shop.PHONE),
         ("e05", "u2"),
         ("e06", "u3"),
         ("e07", shop.SHARED),
@@ -73,12 +73,12 @@ def test_features_of_a_past_cutoff_leave_out_what_was_known_later(
     found = rows(
         con,
         "SELECT customer_id, as_of_date, count_events_365d, count_product_views_90d, count_orders "
-        "FROM features.customer_features WHERE customer_id IN ('u1', 'u2') ORDER BY ALL",
+        "FROM features.customer_features WHERE customer_id IN ('a-phone', 'u2') ORDER BY ALL",
     )
     assert found == [
-        ("u1", date(2026, 1, 14), 2, 1, 0),
-        ("u1", JANUARY, 2, 1, 0),  # the laptop's view was not yet linked
-        ("u1", FEBRUARY, 7, 2, 1),
+        (shop.PHONE, date(2026, 1, 14), 2, 1, 0),
+        (shop.PHONE, JANUARY, 2, 1, 0),  # the laptop's view was not yet linked
+        (shop.PHONE, FEBRUARY, 7, 2, 1),
         ("u2", date(2026, 1, 14), 1, 0, 0),
         ("u2", JANUARY, 1, 0, 0),  # the order of January 25 arrived on February 2
         ("u2", FEBRUARY, 2, 0, 1),
@@ -101,7 +101,7 @@ def test_refunds_are_netted(con: duckdb.DuckDBPyConnection) -> None:
     features = rows(
         con,
         "SELECT total_value, value_30d, refund_rate, discount_share FROM features.customer_features "
-        f"WHERE customer_id = 'u1' AND as_of_date = '{FEBRUARY}'",
+        f"WHERE customer_id = 'a-phone' AND as_of_date = '{FEBRUARY}'",
     )
     assert features == [(14.0, 14.0, 0.36, 0.08)]
 
@@ -113,8 +113,8 @@ def test_equal_buyers_get_equal_scores(con: duckdb.DuckDBPyConnection) -> None:
         f"FROM features.customer_features WHERE as_of_date = '{FEBRUARY}' ORDER BY 1",
     )
     assert found == [
+        (shop.PHONE, 2, 1, 4),
         (shop.SHARED, None, None, None),
-        ("u1", 2, 1, 4),
         ("u2", 1, 1, 3),
         ("u3", None, None, None),
         ("u4", 3, 1, 1),
@@ -127,8 +127,8 @@ def test_consent_is_history_in_core_and_the_latest_decision_for_exports(
 ) -> None:
     found = rows(con, "SELECT customer_id, has_marketing_consent FROM core.customers ORDER BY 1")
     assert found == [
+        (shop.PHONE, True),
         (shop.SHARED, False),
-        ("u1", True),
         ("u2", False),
         ("u3", False),
         ("u4", False),
@@ -138,7 +138,7 @@ def test_consent_is_history_in_core_and_the_latest_decision_for_exports(
         con,
         "SELECT customer_id FROM intermediate.int_current_consents WHERE has_consent ORDER BY 1",
     )
-    assert current == [("u1",), ("u4",)]
+    assert current == [(shop.PHONE,), ("u4",)]
 
 
 def test_memberships_are_islands_and_exports_hold_consenting_members(
@@ -150,8 +150,8 @@ def test_memberships_are_islands_and_exports_hold_consenting_members(
         "WHERE kind = 'rule' ORDER BY ALL",
     )
     assert found == [
-        ("u1", shop.DAYS[0], shop.DAYS[1]),
-        ("u1", shop.DAYS[2], None),
+        (shop.PHONE, shop.DAYS[0], shop.DAYS[1]),
+        (shop.PHONE, shop.DAYS[2], None),
         ("u2", shop.DAYS[0], None),
     ]
     exported = rows(
@@ -159,9 +159,9 @@ def test_memberships_are_islands_and_exports_hold_consenting_members(
         "SELECT customer_id, segment_id, kind, member_since FROM exports.segments ORDER BY ALL",
     )
     assert exported == [
-        ("u1", "c1", "cluster", FEBRUARY),
-        ("u1", "keen", "rule", FEBRUARY),
-        ("u1", "rfm_hibernating", "rfm", FEBRUARY),
+        (shop.PHONE, "c1", "cluster", FEBRUARY),
+        (shop.PHONE, "keen", "rule", FEBRUARY),
+        (shop.PHONE, "rfm_hibernating", "rfm", FEBRUARY),
         ("u4", "rfm_about_to_sleep", "rfm", FEBRUARY),
     ]
 
@@ -173,8 +173,8 @@ def test_recommendations_leave_out_sold_out_items_and_say_why(
         con, "SELECT customer_id, rank, item_id, reason FROM marts.recommendations ORDER BY ALL"
     )
     assert found == [
-        ("u1", 1, "i2", "because you viewed Lamp"),
+        (shop.PHONE, 1, "i2", "because you viewed Lamp"),
         ("u5", 1, "i1", "popular this month"),
     ]
     exported = rows(con, "SELECT customer_id, rank, item_id FROM exports.recommendations")
-    assert exported == [("u1", 1, "i2")]
+    assert exported == [(shop.PHONE, 1, "i2")]

@@ -9,9 +9,10 @@ import pytest
 from jobs.lake import connect, transact
 from jobs.settings import Settings
 from tests.integration.dbt import merged_shop
-from tests.integration.dbt.conftest import run_dbt
+from tests.integration.dbt.conftest import resolve_identities, run_dbt
 
 pytestmark = pytest.mark.integration
+ANA = merged_shop.DEVICE  # her id: the device was seen before the shop told of her account
 
 
 @pytest.fixture(scope="module")
@@ -19,6 +20,7 @@ def merged(tmp_path_factory: pytest.TempPathFactory) -> Iterator[duckdb.DuckDBPy
     folder = tmp_path_factory.mktemp("merged_lake")
     settings = Settings(data_dir=folder)
     transact(settings, merged_shop.fill, message="rows of the test")
+    resolve_identities(settings, merged_shop.MERGED)
     run_dbt(folder, merged_shop.MERGED, "build", "--exclude", "test_type:unit")
     con = connect(settings)
     yield con
@@ -28,13 +30,14 @@ def merged(tmp_path_factory: pytest.TempPathFactory) -> Iterator[duckdb.DuckDBPy
 def test_an_order_counts_once_as_the_shop_tells_it(merged: duckdb.DuckDBPyConnection) -> None:
     orders = merged.execute(
         "SELECT * EXCLUDE (ordered_at, is_refunded), strftime(ordered_at, '%m-%d %H:%M:%S') "
-        "FROM core.orders WHERE customer_id = 'ana' ORDER BY order_id"
+        "FROM core.orders WHERE customer_id = $ana ORDER BY order_id",
+        {"ana": ANA},
     ).fetchall()
 
     # At 0.9: 30 dollars less 3, of which the newest file says that 8 were given back.
     assert orders == [
-        ("o1", "ana", 2, 27.0, 2.7, 7.2, 17.1, 3.6, 4.5, "EUR", "01-10 10:06:30"),
-        ("o2", "ana", 1, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, "EUR", "02-20 15:00:00"),
+        ("o1", ANA, 2, 27.0, 2.7, 7.2, 17.1, 3.6, 4.5, "EUR", "01-10 10:06:30"),
+        ("o2", ANA, 1, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, "EUR", "02-20 15:00:00"),
     ]
 
 
@@ -56,13 +59,14 @@ def test_the_order_says_whose_device_it_was(merged: duckdb.DuckDBPyConnection) -
     """The visit is hers, with the order in it, from the day on which the shop's export told so."""
     sessions = merged.execute(
         "SELECT customer_id, count_events, count_orders FROM core.sessions "
-        "WHERE customer_id IN ('ana', $device)",
-        {"device": merged_shop.DEVICE},
+        "WHERE customer_id IN ('ana', $ana)",
+        {"ana": ANA},
     ).fetchall()
-    assert sessions == [("ana", 6, 1)]
+    assert sessions == [(ANA, 6, 1)]
     known = merged.execute(
         "SELECT as_of_date, is_registered, count_orders, total_value, count_sessions_90d, count_email_opens_90d, "
-        "count_email_clicks_90d FROM features.customer_features WHERE customer_id = 'ana' ORDER BY 1"
+        "count_email_clicks_90d FROM features.customer_features WHERE customer_id = $ana ORDER BY 1",
+        {"ana": ANA},
     ).fetchall()
     assert known == [
         (date(2026, 1, 30), True, 0, 0.0, 0, 1, 1),  # the export came a day later
@@ -76,7 +80,7 @@ def test_a_decision_on_the_device_is_hers(merged: duckdb.DuckDBPyConnection) -> 
         "JOIN intermediate.int_current_consents AS current USING (customer_id) "
         "WHERE customers.has_marketing_consent AND current.has_consent"
     ).fetchall()
-    assert found == [("ana",)]
+    assert found == [(ANA,)]
 
 
 def test_purchases_told_again_count_once(merged: duckdb.DuckDBPyConnection) -> None:

@@ -10,7 +10,8 @@ from jobs.settings import PROJECT_ROOT
 READ = [
     name
     for name, table in TABLES.items()
-    if table.schema in ("raw", "ml") or name == "ops.changed_days"
+    if table.schema in ("raw", "ml")
+    or name in ("identity.identifiers", "identity.links", "ops.changed_days")
 ]
 SOURCES = PROJECT_ROOT / "dbt_project" / "models" / "staging" / "sources.yml"
 

@@ -217,11 +217,15 @@ def resolve_slowly(graph, brakes):
         text: min(group, key=lambda node: (graph.first_known[node], KINDS[node[0]], node))
         for text, group in groups.items()
     }
-    linked_at = {text: graph.first_known[text] for text, root in roots.items() if text == root}
+    anchors = {
+        text: min(group, key=lambda node: (KINDS[node[0]], graph.first_known[node], node))
+        for text, group in groups.items()
+    }
+    linked_at = {text: graph.first_known[text] for text in anchors.values()}
     for known_at in sorted({link.known_at for link in kept}):
         by_then = components(graph, [link for link in kept if link.known_at <= known_at])
-        for text, root in roots.items():
-            if root in by_then[text]:
+        for text, anchor in anchors.items():
+            if anchor in by_then[text]:
                 linked_at.setdefault(text, known_at)
     net = nx.Graph()
     net.add_nodes_from(graph.first_known)
@@ -229,8 +233,8 @@ def resolve_slowly(graph, brakes):
         net.add_edge(link.left, link.right, weight=place)
     forest = nx.minimum_spanning_tree(net)
     last_links = {}
-    for text, root in roots.items():
-        way = nx.shortest_path(forest, root, text)
+    for text, anchor in anchors.items():
+        way = nx.shortest_path(forest, anchor, text)
         last_links[text] = kept[forest.edges[way[-2:]]["weight"]].order if len(way) > 1 else None
     return Persons(
         roots,
@@ -460,11 +464,11 @@ def test_resolve_tells_since_when_and_by_what():
 
     assert found == Persons(
         roots=dict.fromkeys(["d1", "e1", "u1", "p1"], "e1"),
-        linked_at={"e1": 0, "d1": 0, "u1": 2, "p1": 2},
+        linked_at={"e1": 2, "d1": 2, "u1": 1, "p1": 1},
         last_links={
-            "e1": None,
+            "e1": (2, Evidence.EMAIL, "e1", "u1"),
             "d1": (0, Evidence.EMAIL, "d1", "e1"),
-            "u1": (2, Evidence.EMAIL, "e1", "u1"),
+            "u1": None,
             "p1": (1, Evidence.PHONE, "p1", "u1"),
         },
         cuts={(link.order, Cut.NONE): Cut.NONE for link in graph.links},
