@@ -74,7 +74,8 @@ seen_orders as (
         orders.event_id,
         case when decided.state is null then sightings.rule when decided.state != 'granted' then 'decision' end as rule
     from {{ ref('int_source_events') }} as orders
-    left join decided on orders.identifier = decided.identifier
+    left join borrowed_visits on orders.event_id = borrowed_visits.event_id
+    left join decided on coalesce(borrowed_visits.identifier, orders.identifier) = decided.identifier
     left join sightings on orders.order_id = sightings.order_id
     where orders.entity = 'orders' and orders.opens_session
 ),
