@@ -50,6 +50,14 @@ class Settings(BaseSettings):
         default="",
         description="KMS key of the server-side encryption of the lake on S3; empty for the bucket's default.",
     )
+    lake_encrypted: bool = Field(
+        default=False,
+        description="Encrypt the Parquet files of a lake that is about to be made; an existing one stays as it is.",
+    )
+    vault: Path | None = Field(
+        default=None,
+        description="Folder of the clear values that exports need; <lake>-vault beside the lake unless set.",
+    )
     exports_dir: Path | None = Field(
         default=None, description="Folder of the exports; <data_dir>/exports unless set."
     )
@@ -97,6 +105,12 @@ class Settings(BaseSettings):
     def lake_dir(self) -> Path:
         """Absolute folder of the SQLite catalog, the lock and, unless on S3, the Parquet files."""
         return (self.lake or self.data_dir / "lake").expanduser().resolve()
+
+    @property
+    def vault_dir(self) -> Path:
+        """Absolute folder of the vault: one of each lake's own, and outside of it."""
+        beside = self.lake_dir.with_name(f"{self.lake_dir.name}-vault")
+        return self.vault.expanduser().resolve() if self.vault else beside
 
     @property
     def exports_path(self) -> Path:

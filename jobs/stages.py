@@ -18,6 +18,7 @@ from typing import Any
 import duckdb
 import polars as pl
 
+from jobs.keys import check_not_rotated, find_ring
 from jobs.lake import TABLES, append_rows, connect, create_tables, replace_partition, transact
 from jobs.settings import PROJECT_ROOT, Settings
 
@@ -177,6 +178,9 @@ def run_stage(
 
     Returns:
         The run's id and row counts; `is_skipped` when an equal run was on record.
+
+    Raises:
+        TransientError: the keys were rotated while it computed.
     """
     started = time.perf_counter()
     run_id = make_run_id(stage, request, config_digest)
@@ -186,12 +190,14 @@ def run_stage(
         if latest is not None and latest.run_id == run_id and not request.force:
             logger.info("%s: an equal run is on record, nothing to do", stage)
             return StageResult(run_id, latest.count_rows, is_skipped=True)
+        ring = find_ring(con)
         frames = compute(con, run_id)
     finally:
         con.close()
 
     def write(con: duckdb.DuckDBPyConnection) -> dict[str, int]:
         create_tables(con)
+        check_not_rotated(con, ring)
         counts = {}
         for table, frame in frames.items():
             # Tables that several jobs share (models and their runs) are partitioned by job as well.

@@ -12,6 +12,9 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from jobs.cli.identity import identity_app
+from jobs.cli.keys import keys_app
+from jobs.cli.options import ConfigOption, LakeOption
 from jobs.errors import PersonalakeError
 
 app = typer.Typer(
@@ -26,19 +29,11 @@ app = typer.Typer(
         "[bold]personalake run --config FILE[/] runs it."
     ),
 )
+app.add_typer(identity_app, name="identity")
+app.add_typer(keys_app, name="keys")
 out = Console()
 err = Console(stderr=True)
 
-ConfigOption = Annotated[
-    Path | None,
-    typer.Option(
-        "--config", "-c", help="Run configuration (YAML); PERSONALAKE_CONFIG unless given."
-    ),
-]
-LakeOption = Annotated[
-    Path | None,
-    typer.Option("--lake", help="Folder of the lake; <data>/lake unless given."),
-]
 SourcesOption = Annotated[
     list[str] | None,
     typer.Option("--source", "-s", help="Only this source; may be given several times."),
@@ -233,8 +228,7 @@ def rejects(
     from jobs.lake import connect
 
     pipeline_run = _open_run(config, lake)
-    made_up = pipeline_run.config.people == "made_up"
-    keys = load_keys(pipeline_run.settings, are_people_made_up=made_up) if show_lines else None
+    keys = load_keys(pipeline_run.settings, pipeline_run.config.people) if show_lines else None
     con = connect(pipeline_run.settings)
     try:
         show_rejects(con, out, sources=tuple(source or ()), limit=limit, keys=keys)

@@ -1,8 +1,9 @@
 """Write the exports of a day: CSV and Parquet of each `exports` table, and the manifest.
 
 Reads `exports.segments` and `exports.recommendations` at `as_of_date`, and for the proof of consent `raw.consents`,
-`core.customers`, `marts.segment_memberships` and `marts.recommendations`, all in one snapshot. Writes `<exports>/<as_of_date>/` and its
-rows in `ops.export_ledger`. A rerun with the same inputs writes the same bytes and changes no table.
+`identity.identifiers`, `core.customers`, `marts.segment_memberships` and `marts.recommendations`, all in one snapshot. Writes
+`<exports>/<as_of_date>/` and its rows in `ops.export_ledger`. A rerun with the same inputs writes the same bytes and changes no table
+but the record of who opened the vault.
 """
 
 import logging
@@ -28,22 +29,39 @@ from jobs.exports.manifest import (
 from jobs.exports.publishing import publish_folder
 from jobs.keys import KeyRing, load_keys
 from jobs.lake import TABLES, connect, create_tables, replace_partition, transact
+from jobs.lake.connection import encrypt_spills
 from jobs.settings import Settings
 from jobs.stages import StageRequest
-from jobs.vault import open_identifiers
+from jobs.vault import name_customers, open_clear_values
 
 logger = logging.getLogger(__name__)
 
 LEDGER = "ops.export_ledger"
 
 # From the decisions themselves, recorded after `as_of` or not, and not from what dbt made of them: one that was loaded
-# since dbt ran counts too. Of two at one instant the refusal counts.
+# since dbt ran counts too. Of two at one instant the refusal counts; who decides on everything decides on the purpose.
 _CONSENTING = """
-    SELECT customer_id FROM lake.core.customers LEFT JOIN (
-        SELECT user_id AS customer_id, arg_max(state, row(recorded_at, state <> 'granted')) AS state
-        FROM lake.raw.consents WHERE purpose = $consent_purpose GROUP BY user_id
+    SELECT customers.customer_id FROM lake.core.customers AS customers LEFT JOIN (
+        SELECT
+            coalesce(
+                users.customer_id, emails.customer_id, phones.customer_id, devices.customer_id,
+                consents.user_id, consents.email, consents.phone, consents.anonymous_id
+            ) AS customer_id,
+            arg_max(state, row(recorded_at, state <> 'granted')) AS state,
+            max(recorded_at) AS recorded_at
+        FROM lake.raw.consents AS consents
+        LEFT JOIN lake.identity.identifiers AS users ON consents.user_id = users.identifier
+        LEFT JOIN lake.identity.identifiers AS emails ON consents.email = emails.identifier
+        LEFT JOIN lake.identity.identifiers AS phones ON consents.phone = phones.identifier
+        LEFT JOIN lake.identity.identifiers AS devices ON consents.anonymous_id = devices.identifier
+        WHERE purpose IN ($consent_purpose, 'all')
+        GROUP BY 1
     ) AS latest USING (customer_id)
-    WHERE coalesce(latest.state, $consent_default) = 'granted'
+    WHERE CASE
+        WHEN latest.state <> 'granted' THEN false
+        WHEN latest.state = 'granted' AND coalesce(latest.recorded_at + to_days($consent_days) > $as_of, true) THEN true
+        ELSE ($consent_default = 'granted') <> coalesce(list_contains($consent_exceptions, upper(trim(customers.country))), false)
+    END
 """
 
 
@@ -125,6 +143,9 @@ def write_exports(
     consent_purpose: str = "marketing",
     consent_default: Literal["denied", "granted"] = "denied",
     keys: KeyRing | None = None,
+    *,
+    consent_exceptions: Sequence[str] = (),
+    consent_days: int | None = None,
 ) -> ExportResult:
     """Write the files of `request.as_of_date`, replacing an earlier export of that day.
 
@@ -134,21 +155,30 @@ def write_exports(
             days only be exported empty.
         run_id: the run that made the tables.
         consent_purpose: what the customers must have agreed to (the run configuration's `consent.purpose`).
-        consent_default: of customers without a decision on record (the run configuration's `consent.default`).
+        consent_default: what the silence of customers without a decision in force means.
         keys: of the vault; the environment's unless given. In the files customers have the ids that the shop knows them by.
+        consent_exceptions: spellings, in upper case, of the countries where silence means the opposite.
+        consent_days: days after which a grant is silence again; None where it never is.
 
     Raises:
         InputDataError: a table or column is missing, was built for another day, or holds a customer without consent
             by the latest decision in `raw.consents`.
         ConfigError: the exports folder cannot be written.
-        TransientError: another export is being written.
+        TransientError: another export is being written, or another process has the vault or the lake for too long.
     """
     started = time.perf_counter()
     directory = settings.exports_path / request.as_of_date.isoformat()
-    consent = {"consent_purpose": consent_purpose, "consent_default": consent_default}
+    consent: dict[str, object] = {
+        "consent_purpose": consent_purpose,
+        "consent_default": consent_default,
+        "consent_exceptions": list(consent_exceptions),
+        "consent_days": consent_days,
+        "as_of": request.as_of,
+    }
     keys = keys or load_keys(settings)
     con = connect(settings)
     try:
+        encrypt_spills(con)
         con.execute("BEGIN")  # every query reads the same snapshot
         columns = {table.name: _read_columns(con, table) for table in EXPORT_TABLES}
         for table in EXPORT_TABLES:
@@ -156,11 +186,12 @@ def write_exports(
         blocked = {
             table.name: _count_blocked(con, table, request, consent) for table in EXPORT_TABLES
         }
+        _take_rows(con, settings, keys, columns, request, run_id)
         with publish_folder(directory) as draft:
             files = tuple(
                 file
                 for table in EXPORT_TABLES
-                for file in _write_table(con, keys, table, columns[table.name], request, draft)
+                for file in _write_table(con, table, columns[table.name], draft)
             )
             manifest = Manifest(
                 as_of=request.as_of,
@@ -221,7 +252,7 @@ def _check_rows(
     con: duckdb.DuckDBPyConnection,
     table: ExportTable,
     request: StageRequest,
-    consent: dict[str, str],
+    consent: dict[str, object],
 ) -> None:
     """Refuse what must not leave.
 
@@ -263,7 +294,7 @@ def _count_blocked(
     con: duckdb.DuckDBPyConnection,
     table: ExportTable,
     request: StageRequest,
-    consent: dict[str, str],
+    consent: dict[str, object],
 ) -> Blocked:
     """Count what the mart holds of customers who have not consented (or whom core.customers does not know)."""
     rows, customers = _fetch_one(
@@ -275,22 +306,41 @@ def _count_blocked(
     return Blocked(rows=rows, customers=customers)
 
 
-def _write_table(
+def _take_rows(
     con: duckdb.DuckDBPyConnection,
+    settings: Settings,
     keys: KeyRing,
-    table: ExportTable,
-    columns: dict[str, str],
+    columns: dict[str, dict[str, str]],
     request: StageRequest,
-    folder: Path,
+    run_id: str,
+) -> None:
+    """Put the day's rows of each table into `<name>_of_day`, with the customers named as the shop's own tools know them."""
+    relations = [f"{name}_of_day" for name in columns]
+    for name, relation in zip(columns, relations, strict=True):
+        listed = ", ".join(f'"{column}"' for column in columns[name])
+        con.execute(
+            f"CREATE OR REPLACE TEMP TABLE {relation} AS SELECT {listed} FROM lake.exports.{name} "
+            "WHERE as_of_date = $day",
+            {"day": request.as_of_date},
+        )
+    open_clear_values(
+        con,
+        settings,
+        keys,
+        " UNION ALL ".join(f"SELECT customer_id FROM {relation}" for relation in relations),
+        task="write_exports",
+        reason=f"customers of the files of {request.as_of_date}",
+        run_id=run_id,
+        read_at=request.started_at,
+    )
+    for relation in relations:
+        name_customers(con, relation)
+
+
+def _write_table(
+    con: duckdb.DuckDBPyConnection, table: ExportTable, columns: dict[str, str], folder: Path
 ) -> list[ExportFile]:
     relation = f"{table.name}_of_day"
-    listed = ", ".join(f'"{column}"' for column in columns)
-    con.execute(
-        f"CREATE OR REPLACE TEMP TABLE {relation} AS SELECT {listed} FROM lake.{table.full_name} "
-        "WHERE as_of_date = $day",
-        {"day": request.as_of_date},
-    )
-    open_identifiers(con, keys, relation, "customer_id")
     (rows,) = _fetch_one(con, f"SELECT count(*) FROM {relation}", {})
     files = []
     for format_, write in (("csv", write_csv), ("parquet", write_parquet)):

@@ -14,7 +14,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TypeVar
 from urllib.parse import unquote, urlparse
@@ -33,6 +33,7 @@ _ATTACH_ATTEMPTS = 5
 MAX_CONFLICT_RETRIES = 20  # two writers of one partition settle within a few rounds
 # Faults of a catalog that no retry mends.
 _PERMANENT_MARKS = ("not a database", "malformed", "does not match existing data path")
+_NOT_ENCRYPTED_MARK = "requested an encrypted database"
 _CONFLICT_MARKS = ("Transaction conflict", "maximum retry count", "write-write conflict")
 _writing_thread: int | None = None
 _lock_depth = 0
@@ -114,9 +115,13 @@ def _create_s3_secret(con: duckdb.DuckDBPyConnection, kms_key: str) -> None:
 def check_folder(settings: Settings, *, read_only: bool) -> None:
     """Check that the lake exists (readers), or that its folder can be written to (writers; makes it).
 
+    From then on files of this process are its owner's alone (mode 0600, folders 0700).
+
     Raises:
         ConfigError: it does not, or cannot.
     """
+    # Every process that has to do with a lake comes by here, before it writes anything: what it writes tells of customers.
+    os.umask(0o077)
     catalog = settings.lake_dir / "catalog.sqlite"
     if read_only:
         if not settings.is_shared_catalog and not catalog.is_file():
@@ -139,6 +144,49 @@ def check_folder(settings: Settings, *, read_only: bool) -> None:
             f"opening the lake at {settings.lake_dir}: no permission to write there; "
             "choose another with --lake or PERSONALAKE_LAKE"
         )
+
+
+def encrypt_spills(con: duckdb.DuckDBPyConnection) -> None:
+    """Encrypt what a connection puts into temporary files, with a key that nobody else has and that goes with it.
+
+    Call it before the connection's first query: larger than memory may be the lines of a log.
+    """
+    _load_extension(con, "httpfs")  # it brings OpenSSL, without which DuckDB encrypts nothing
+    con.execute("SET temp_file_encryption = true")
+
+
+def attach_encrypted(
+    con: duckdb.DuckDBPyConnection, path: Path, name: str, key: bytes, *, read_only: bool
+) -> None:
+    """Attach a DuckDB file that is encrypted with AES-256-GCM; made where there is none, unless `read_only`.
+
+    Args:
+        con: any connection.
+        path: the file.
+        name: of the database on this connection.
+        key: 32 bytes.
+        read_only: several processes may read at once; one that writes wants the file for itself.
+
+    Raises:
+        ConfigError: the file is another key's, is not encrypted, or is no database.
+        TransientError: another process has it open.
+    """
+    _load_extension(con, "httpfs")
+    options = f"ENCRYPTION_KEY '{key.hex()}', ENCRYPTION_CIPHER 'GCM'"
+    if read_only:
+        options += ", READ_ONLY"
+    try:
+        con.execute(f"ATTACH {_quoted(str(path))} AS {name} ({options})")
+    except duckdb.Error as err:
+        # No text of DuckDB's is passed on, and no cause: the statement holds the key.
+        if "lock on file" in str(err):
+            raise TransientError(
+                f"opening {path}: another process has it open; let it end, then run again"
+            ) from None
+        raise ConfigError(
+            f"opening {path}: it is no database that PERSONALAKE_KEY opens ({type(err).__name__}); set the key that it "
+            "was written with, or restore the file from a backup"
+        ) from None
 
 
 def _attach(con: duckdb.DuckDBPyConnection, target: str, options: list[str]) -> None:
@@ -178,8 +226,21 @@ def attach_lake(con: duckdb.DuckDBPyConnection, settings: Settings, *, read_only
     if settings.lake_data:
         _load_extension(con, "httpfs")
         _create_s3_secret(con, settings.lake_kms_key)
+    if settings.lake_encrypted:
+        options.append("ENCRYPTED")
+    if settings.lake_encrypted or not read_only:
+        encrypt_spills(con)  # of others only what is in the lake's files as well; it costs 50 ms
     if read_only:
         options.append("READ_ONLY")
+    _set_limits(con, settings)
+    try:
+        _attach(con, target, options)
+    except duckdb.Error as err:
+        raise _explain(err, settings, target) from err
+    con.execute(f"USE {LAKE}")
+
+
+def _set_limits(con: duckdb.DuckDBPyConnection, settings: Settings) -> None:
     temporary = settings.lake_dir / "tmp"
     con.execute(f"SET temp_directory = {_quoted(str(temporary))}")
     try:
@@ -192,23 +253,26 @@ def attach_lake(con: duckdb.DuckDBPyConnection, settings: Settings, *, read_only
     con.execute("SET enable_progress_bar = false")  # it would fill a log; the loader shows its own
     if settings.threads:
         con.execute(f"SET threads = {settings.threads}")
-    try:
-        _attach(con, target, options)
-    except duckdb.Error as err:
-        where = "PostgreSQL" if settings.is_shared_catalog else str(settings.lake_dir)
-        # The server's text repeats the connection string, password and all: only its first line without it is passed on.
-        reason = (
-            str(err).split("\n", 1)[0].replace(target.removeprefix("ducklake:postgres:"), "...")
+
+
+def _explain(err: duckdb.Error, settings: Settings, target: str) -> ConfigError | TransientError:
+    """What to tell of a catalog that cannot be attached."""
+    where = "PostgreSQL" if settings.is_shared_catalog else str(settings.lake_dir)
+    # The server's text repeats the connection string, password and all: only its first line without it is passed on.
+    reason = str(err).split("\n", 1)[0].replace(target.removeprefix("ducklake:postgres:"), "...")
+    if _NOT_ENCRYPTED_MARK in reason:
+        return ConfigError(
+            f"opening the lake ({where}): PERSONALAKE_LAKE_ENCRYPTED is set, but this lake was made without encryption, and "
+            "its files stay as they are; unset it, or load the logs into a new lake (--lake)"
         )
-        if any(mark in reason for mark in _PERMANENT_MARKS):
-            raise ConfigError(
-                f"opening the lake's catalog ({where}): {reason}; restore it from a backup, or choose "
-                "another place with --lake"
-            ) from err
-        raise TransientError(
-            f"opening the lake's catalog ({where}): {reason}; check that it is reachable"
-        ) from err
-    con.execute(f"USE {LAKE}")
+    if any(mark in reason for mark in _PERMANENT_MARKS):
+        return ConfigError(
+            f"opening the lake's catalog ({where}): {reason}; restore it from a backup, or choose "
+            "another place with --lake"
+        )
+    return TransientError(
+        f"opening the lake's catalog ({where}): {reason}; check that it is reachable"
+    )
 
 
 def connect(settings: Settings, *, read_only: bool = True) -> duckdb.DuckDBPyConnection:
@@ -244,25 +308,12 @@ def _claim_writing_thread() -> None:
 
 
 @contextmanager
-def write_lock(settings: Settings) -> Iterator[None]:
-    """Hold the lake's one writer lock (nothing to hold with a PostgreSQL catalog).
-
-    Re-entrant in one process. The lock goes with the process, so a crash never leaves it behind.
+def _file_lock(path: Path, settings: Settings, refusal: str) -> Iterator[None]:
+    """Hold a lock file; it goes with the process, so a crash never leaves it behind.
 
     Raises:
-        TransientError: another writer held it for longer than `lock_timeout_seconds`.
+        TransientError: another process held it for longer than `lock_timeout_seconds`; `refusal` says of what.
     """
-    global _lock_depth
-    _claim_writing_thread()
-    if settings.is_shared_catalog or _lock_depth:
-        _lock_depth += 1
-        try:
-            yield
-        finally:
-            _lock_depth -= 1
-        return
-    check_folder(settings, read_only=False)
-    path = settings.lake_dir / ".write.lock"
     with path.open("a") as file:
         deadline = time.monotonic() + settings.lock_timeout_seconds
         while True:
@@ -272,10 +323,71 @@ def write_lock(settings: Settings) -> Iterator[None]:
             except BlockingIOError as err:
                 if time.monotonic() > deadline:
                     raise TransientError(
-                        f"writing to the lake: another writer has held {path} for over "
-                        f"{settings.lock_timeout_seconds} s; let it end, then run again"
+                        f"{refusal} has held {path} for over {settings.lock_timeout_seconds} s; "
+                        "let it end, then run again"
                     ) from err
                 time.sleep(0.05)
+        yield
+
+
+@contextmanager
+def _advisory_lock(
+    settings: Settings, name: str, refusal: str, *, is_shared: bool = False
+) -> Iterator[None]:
+    """Hold a lock of the catalog's PostgreSQL; it goes with its session, and so with the process.
+
+    Raises:
+        TransientError: others held it for longer than `lock_timeout_seconds` (`refusal` says of what), or the catalog does
+            not answer.
+    """
+    import psycopg2
+
+    key = int.from_bytes(hashlib.sha256(f"personalake {name}".encode()).digest()[:8], signed=True)
+    function = "pg_advisory_lock_shared" if is_shared else "pg_advisory_lock"
+    try:
+        con = psycopg2.connect(_postgres_dsn(settings.catalog))
+        con.autocommit = True
+        with con.cursor() as cursor:
+            cursor.execute("SET lock_timeout = %s", [f"{settings.lock_timeout_seconds}s"])
+            cursor.execute(f"SELECT {function}(%s)", [key])
+    except psycopg2.errors.LockNotAvailable as err:
+        raise TransientError(
+            f"{refusal} for over {settings.lock_timeout_seconds} s; let it end, then run again"
+        ) from err
+    except psycopg2.OperationalError:
+        raise TransientError(
+            "locking the lake: its catalog (PostgreSQL) cannot be reached; check that it runs"
+        ) from None
+    try:
+        yield
+    finally:
+        con.close()
+
+
+@contextmanager
+def write_lock(settings: Settings, *, alone: bool = False) -> Iterator[None]:
+    """Hold the lake's writer lock: one writer at a time with a SQLite catalog, many with PostgreSQL.
+
+    Re-entrant in one process. The lock goes with the process, so a crash never leaves it behind.
+
+    Args:
+        settings: where the lake is.
+        alone: keep all others out with PostgreSQL too, for what no retry of a conflict would save: DuckLake lets a table be
+            dropped to which somebody has added rows meanwhile. Not inside another lock.
+
+    Raises:
+        TransientError: other writers held it for longer than `lock_timeout_seconds`, or the catalog does not answer.
+    """
+    global _lock_depth
+    _claim_writing_thread()
+    with ExitStack() as stack:
+        if not _lock_depth and settings.is_shared_catalog:
+            refusal = "writing to the lake: others have kept it locked"
+            stack.enter_context(_advisory_lock(settings, "/writers", refusal, is_shared=not alone))
+        elif not _lock_depth:
+            check_folder(settings, read_only=False)
+            path = settings.lake_dir / ".write.lock"
+            stack.enter_context(_file_lock(path, settings, "writing to the lake: another writer"))
         _lock_depth += 1
         try:
             yield
@@ -284,11 +396,32 @@ def write_lock(settings: Settings) -> Iterator[None]:
 
 
 @contextmanager
+def vault_lock(settings: Settings) -> Iterator[None]:
+    """Keep the vault to this process; makes its folder where it is missing. Take it before the lake's lock, never after.
+
+    Raises:
+        ConfigError: the folder cannot be made.
+        TransientError: another process held it for longer than `lock_timeout_seconds`.
+    """
+    os.umask(0o077)
+    folder = settings.vault_dir
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as err:
+        raise ConfigError(
+            f"opening the vault at {folder}: the folder cannot be made ({err.strerror}); "
+            "choose another with PERSONALAKE_VAULT"
+        ) from err
+    with _file_lock(folder / ".lock", settings, "opening the vault: another process"):
+        yield
+
+
+@contextmanager
 def source_lock(settings: Settings, source: str) -> Iterator[None]:
     """Let one loader at a time work on a source.
 
     With a SQLite catalog the writer lock does that already. Inserts of two loaders into one table are no conflict to DuckLake,
-    so with PostgreSQL an advisory lock of the catalog's database is held; it goes with its session, and so with the process.
+    so with PostgreSQL an advisory lock of the catalog's database is held.
 
     Raises:
         TransientError: another loader held it for longer than `lock_timeout_seconds`, or the catalog does not answer.
@@ -296,28 +429,8 @@ def source_lock(settings: Settings, source: str) -> Iterator[None]:
     if not settings.is_shared_catalog:
         yield
         return
-    import psycopg2
-
-    key = int.from_bytes(hashlib.sha256(f"personalake {source}".encode()).digest()[:8], signed=True)
-    try:
-        con = psycopg2.connect(_postgres_dsn(settings.catalog))
-        con.autocommit = True
-        with con.cursor() as cursor:
-            cursor.execute("SET lock_timeout = %s", [f"{settings.lock_timeout_seconds}s"])
-            cursor.execute("SELECT pg_advisory_lock(%s)", [key])
-    except psycopg2.errors.LockNotAvailable as err:
-        raise TransientError(
-            f"loading {source}: another loader has worked on it for over {settings.lock_timeout_seconds} s; "
-            "let it end, then run again"
-        ) from err
-    except psycopg2.OperationalError:
-        raise TransientError(
-            f"loading {source}: the lake's catalog (PostgreSQL) cannot be reached; check that it runs"
-        ) from None
-    try:
+    with _advisory_lock(settings, source, f"loading {source}: another loader has worked on it"):
         yield
-    finally:
-        con.close()
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from jobs.stages import digest_of, make_run_id
 logger = logging.getLogger(__name__)
 
 RAW_TABLES = tuple(name for name, table in TABLES.items() if table.schema in {"raw", "vault"})
-ML_TABLES = tuple(name for name, table in TABLES.items() if table.schema == "ml")
+ML_TABLES = tuple(name for name, table in TABLES.items() if table.schema in {"identity", "ml"})
 EXPORT_TABLES = ("exports.segments", "exports.recommendations")
 
 

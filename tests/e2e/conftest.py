@@ -103,7 +103,7 @@ def demo(tmp_path_factory, airflow_home) -> Deployment:
     done = deployment.run("demo")
     assert done.returncode == 0, done.stderr
     deployment.printed = done.stdout
-    keys = load_keys(Settings(_env_file=None, key=SecretStr("")), are_people_made_up=True)
+    keys = load_keys(Settings(_env_file=None, key=SecretStr("")), "made_up")
     truth = pl.read_csv(deployment.data_dir / "demo" / "truth" / "customers.csv")
     for kind, column in (("user", "user_id"), ("device", "anonymous_id")):
         note(keys, kind, truth[column].drop_nulls())

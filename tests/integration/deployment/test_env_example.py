@@ -31,6 +31,7 @@ def test_variables_are_all_that_compose_reads() -> None:
         "PERSONALAKE_LAKE",
         "PERSONALAKE_EXPORTS_DIR",
         "PERSONALAKE_REPORTS_DIR",
+        "PERSONALAKE_VAULT",
     }
     assert set(_VARIABLE.findall(EXAMPLE)) == read | on_laptop_only
 

@@ -2,7 +2,7 @@ import pytest
 from pydantic import SecretStr
 
 from jobs.errors import ConfigError
-from jobs.keys import KeyRing, decrypt_text, encrypt_texts, load_keys
+from jobs.keys import KeyRing, decrypt_text, decrypt_texts, encrypt_texts, load_keys
 from jobs.settings import Settings
 
 OLD, NEW = "ab" * 32, "cd" * 32
@@ -27,10 +27,19 @@ def test_fingerprint_is_of_the_whole_ring():
     assert load(OLD).fingerprint == load(OLD).fingerprint
 
 
+def test_former_ring_lacks_the_newest_key():
+    former = load(f"{OLD},{NEW}").former
+
+    assert former is not None
+    assert former.fingerprint == load(OLD).fingerprint
+    assert former.former is None
+
+
 def test_missing_key_stops_all_but_the_demo():
     with pytest.raises(ConfigError, match=r"PERSONALAKE_KEY is not set.*openssl rand -hex 32"):
         load("")
-    assert load("", are_people_made_up=True).secrets
+    assert load("", people="made_up").secrets
+    assert load(OLD, people="made_up").fingerprint == load(OLD).fingerprint
 
 
 @pytest.mark.parametrize("text", ["abc", "ab" * 31, "zz" * 32, f"{OLD},{OLD}1", f"{OLD};{NEW}"])
@@ -47,12 +56,26 @@ def test_key_ring_shows_nothing():
 
 def test_encrypted_texts_come_back_with_their_key_only():
     key = KeyRing((b"a" * 32,)).derive("vault")
-    [first, again, other] = encrypt_texts(key, ["Ada \ud800", "Ada \ud800", "Eve"])
+    [first, again, other, empty] = encrypt_texts(key, ["Ada \ud800", "Ada \ud800", "Eve", ""])
 
     assert first == again != other
     assert b"Ada" not in first
     assert decrypt_text(key, first, "the vault") == "Ada \ud800"
+    assert decrypt_text(key, empty, "the vault") == ""
     with pytest.raises(ConfigError, match="reading the vault: encrypted with another key"):
         decrypt_text(KeyRing((b"b" * 32,)).derive("vault"), first, "the vault")
     with pytest.raises(ConfigError):
         decrypt_text(key, first[:-1] + bytes([first[-1] ^ 1]), "the vault")
+
+
+def test_cipher_opens_for_what_it_belongs_to_only():
+    key = KeyRing((b"a" * 32,)).derive("vault")
+    contexts = ["u_1 first_name", "u_2 first_name"]
+    records = encrypt_texts(key, ["Ada", "Ada"], contexts)
+
+    assert records[0] != records[1]
+    assert decrypt_texts(key, records, "the vault", contexts) == ["Ada", "Ada"]
+    with pytest.raises(ConfigError):
+        decrypt_texts(key, records, "the vault", reversed(contexts))
+    with pytest.raises(ConfigError):
+        decrypt_texts(key, records, "the vault")

@@ -11,6 +11,7 @@ def test_paths_default_to_the_data_folder(tmp_path):
 
     assert settings.lake_dir == tmp_path / "lake"
     assert settings.exports_path == tmp_path / "exports"
+    assert settings.vault_dir == tmp_path / "lake-vault"
     assert not settings.is_shared_catalog
 
 
