@@ -19,7 +19,14 @@ from jobs.pipeline import PipelineRun, resolve_as_of
 from jobs.settings import PROJECT_ROOT
 
 # What people compare first, larger is better.
-_HEADLINES = ("auc", "average_precision", "hit_rate_at_10", "ndcg_at_10")
+_HEADLINES = (
+    "auc",
+    "average_precision",
+    "hit_rate_at_10",
+    "ndcg_at_10",
+    "pair_precision",
+    "pair_recall",
+)
 
 
 def _query(con: duckdb.DuckDBPyConnection, text: str) -> tuple[list[str], list[tuple[Any, ...]]]:

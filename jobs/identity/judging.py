@@ -100,11 +100,12 @@ def _read_truth(config: IdentityConfig, keys: KeyRing) -> pl.DataFrame:
 
 
 # Of pairs of identifiers of both tables: those that are one customer's, those that are one person's, and those that are both.
-# What several people share is of no one person; a pair with it is wrong if it joins people, and none is missing.
+# What several people share is of no one person, and counts only by whom it joins. Who is not found is somebody by themselves.
 _PAIRS = """
     WITH whose AS (
-        SELECT truth.identifier, truth.person, truth.is_shared, truth.is_linkable, found.customer_id
-        FROM truth JOIN found USING (identifier)
+        SELECT truth.identifier, truth.person, truth.is_shared, truth.is_linkable,
+            coalesce(found.customer_id, truth.identifier) AS customer_id
+        FROM truth LEFT JOIN found USING (identifier)
     ),
     alone AS (SELECT * FROM whose WHERE NOT is_shared),
     sizes AS (

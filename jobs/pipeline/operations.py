@@ -141,7 +141,8 @@ def deliver_vault(run: PipelineRun) -> dict[str, int]:
     from jobs.vault import deliver
 
     keys = load_keys(run.settings, run.config.people)
-    return deliver(run.settings, keys, run.config.vault.fields, run.started_at)
+    upstream = find_upstream(run, (MARTS,))
+    return deliver(run.settings, keys, run.config.vault.fields, run.started_at, upstream)
 
 
 def write_exports(run: PipelineRun) -> dict[str, Any]:
