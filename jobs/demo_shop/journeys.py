@@ -152,7 +152,7 @@ def _start_visits(
     keep = (days >= customers.first_days[who]) & stays
     keep &= days < config.n_days + config.truth_days
     second = customers.has_second_device[who] & (rng.random(len(who)) < 0.35)
-    numbers = memory.count_visits + 1 + np.arange(keep.sum())
+    numbers = memory.count_visits + 1 + np.arange(keep.sum(), dtype=np.int32)
     memory.count_visits += len(numbers)
     return _Visits(who[keep], starts[keep], channels[keep], second[keep].astype(np.uint8), numbers)
 
