@@ -13,7 +13,7 @@ from jobs.identity.evidence import Decision
 from jobs.keys import KeyRing
 from jobs.lake import create_tables, transact
 from jobs.settings import Settings
-from jobs.sources.pseudonyms import make_pseudonym
+from jobs.sources.pseudonyms import find_pseudonyms
 from jobs.stages import digest_of
 
 _PSEUDONYM = re.compile(r"[a-z]_[0-9a-f]{32}")
@@ -32,8 +32,7 @@ def find_identifiers(con: duckdb.DuckDBPyConnection, keys: KeyRing, text: str) -
     """
     names = {text}
     if not _PSEUDONYM.fullmatch(text):
-        made = (make_pseudonym(keys, kind, text) for kind in ("user", "email", "phone", "device"))
-        names |= {name for name in made if name is not None}
+        names.update(find_pseudonyms(keys, text))
     rows = con.execute(
         "SELECT identifier FROM lake.identity.identifiers WHERE list_contains($1, identifier) ORDER BY 1",
         [sorted(names)],

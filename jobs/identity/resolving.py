@@ -21,13 +21,13 @@ from jobs.keys import KeyRing
 from jobs.lake import connect, create_tables, transact
 from jobs.lake.writing import append_rows, replace_partition
 from jobs.settings import Settings
-from jobs.sources.pseudonyms import make_pseudonym
+from jobs.sources.pseudonyms import find_pseudonyms
 from jobs.stages import StageRequest, record_run
 
 logger = logging.getLogger(__name__)
 
 STAGE = "resolve_identities"
-_EMPTY = {
+_EMPTY: dict[str, pl.DataType | type[pl.DataType]] = {
     "change": pl.String,
     "customer_id": pl.String,
     "new_customer_id": pl.String,
@@ -59,12 +59,7 @@ class Identities:
 
 def pseudonyms_of_shared(config: IdentityConfig, keys: KeyRing) -> list[str]:
     """The pseudonyms of what the configuration calls shared, whatever kind of identifier each is."""
-    found = [
-        make_pseudonym(keys, kind, text)
-        for text in config.shared
-        for kind in ("user", "email", "phone", "device")
-    ]
-    return sorted({pseudonym for pseudonym in found if pseudonym is not None})
+    return sorted({name for text in config.shared for name in find_pseudonyms(keys, text)})
 
 
 def find_identities(

@@ -549,7 +549,16 @@ _DEFINITIONS = (
             "changed_at": "TIMESTAMP WITH TIME ZONE",
             "run_id": "VARCHAR",
         },
-        ("change", "customer_id", "new_customer_id", "count_identifiers", "cause", "as_of", "changed_at", "run_id"),
+        (
+            "change",
+            "customer_id",
+            "new_customer_id",
+            "count_identifiers",
+            "cause",
+            "as_of",
+            "changed_at",
+            "run_id",
+        ),
     ),
     Table(
         "identity",

@@ -101,6 +101,13 @@ def make_pseudonym(
     return pseudonym
 
 
+def find_pseudonyms(keys: KeyRing, text: str) -> list[str]:
+    """Every pseudonym that a text may have as an identifier of a person, whatever kind of column it stands in."""
+    kinds: tuple[Kind, ...] = ("user", "email", "phone", "device")
+    found = (make_pseudonym(keys, kind, text) for kind in kinds)
+    return sorted({pseudonym for pseudonym in found if pseudonym is not None})
+
+
 def canonical_sql(kind: Kind, text: str, phone: str) -> str:
     """SQL of the prefix and the canonical text; null where the text is no identifier.
 

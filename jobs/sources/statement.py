@@ -414,11 +414,7 @@ def _layer_types(
             typed[column] = _typed(layout, type_, text, form)
             if column in FREE_TEXTS:
                 typed[column] = without_addresses(typed[column])
-    if entity.name == "orders":
-        _add_order_columns(typed)
-    if "name_key" in entity.columns and "first_name" in texts:
-        # The first word of the first name: last names are a family's, and change.
-        typed["name_key"] = "lower(split_part(t_first_name, ' ', 1))"
+    _add_derived_columns(entity, texts, typed)
     if "currency" in entity.columns and limits.currency:
         money = [name for name in ("price", "amount", "rate") if name in typed] or ["NULL"]
         told = typed.get("currency", "NULL")
@@ -452,6 +448,15 @@ def _closed(column: str, text: str, statement: Statement, limits: Limits) -> str
         return lowered
     names, values = statement.bind(list(synonyms)), statement.bind(list(synonyms.values()))
     return f"coalesce(map({names}, {values})[{lowered}], {lowered})"
+
+
+def _add_derived_columns(entity: Entity, texts: dict[str, str], typed: dict[str, str]) -> None:
+    """Columns that other columns say."""
+    if entity.name == "orders":
+        _add_order_columns(typed)
+    if "name_key" in entity.columns and "first_name" in texts:
+        # The first word of the first name: last names are a family's, and change.
+        typed["name_key"] = "lower(split_part(t_first_name, ' ', 1))"
 
 
 def _add_order_columns(typed: dict[str, str]) -> None:

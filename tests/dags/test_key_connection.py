@@ -12,7 +12,9 @@ def test_key_comes_from_the_connection_where_the_environment_has_none(dag_bag, m
     from dagkit.runs import take_key_from_connection
 
     monkeypatch.setenv("PERSONALAKE_KEY", "")
-    monkeypatch.setenv("AIRFLOW_CONN_PERSONALAKE_KEY", f'{{"conn_type": "generic", "password": "{KEY}"}}')
+    monkeypatch.setenv(
+        "AIRFLOW_CONN_PERSONALAKE_KEY", f'{{"conn_type": "generic", "password": "{KEY}"}}'
+    )
 
     take_key_from_connection()
 
@@ -23,7 +25,9 @@ def test_key_of_the_environment_counts_first(dag_bag, monkeypatch):
     from dagkit.runs import take_key_from_connection
 
     monkeypatch.setenv("PERSONALAKE_KEY", "33" * 32)
-    monkeypatch.setenv("AIRFLOW_CONN_PERSONALAKE_KEY", f'{{"conn_type": "generic", "password": "{KEY}"}}')
+    monkeypatch.setenv(
+        "AIRFLOW_CONN_PERSONALAKE_KEY", f'{{"conn_type": "generic", "password": "{KEY}"}}'
+    )
 
     take_key_from_connection()
 

@@ -261,6 +261,8 @@ def test_rotation_killed_at_random_moments_leaves_the_old_state_or_the_new_one(s
         assert read_state(settings) == new_state
         assert find_status(settings, load_keys(settings)).state == "current"
         shutil.rmtree(settings.data_dir)
-    print(f"{sum(hits.values())} kills hit: {hits}, undisturbed {used / 1e9:.2f} s of the processor")
+    print(
+        f"{sum(hits.values())} kills hit: {hits}, undisturbed {used / 1e9:.2f} s of the processor"
+    )
     assert sum(hits.values()) >= 0.8 * count
     assert all(hits.values())

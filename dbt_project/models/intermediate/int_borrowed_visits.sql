@@ -21,7 +21,8 @@ seen as (
         case when events.identifier != events.anonymous_id then events.identifier end as person,
         case when events.identifier != events.anonymous_id then events.received_at end as named_at,
         coalesce(
-            events.occurred_at - lag(events.occurred_at) over visit_order > interval '{{ var("inactivity_minutes") }} minutes',
+            events.occurred_at - lag(events.occurred_at) over visit_order
+            > interval '{{ var("inactivity_minutes") }} minutes',
             true
         ) as is_start
     from events

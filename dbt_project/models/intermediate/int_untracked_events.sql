@@ -23,7 +23,7 @@ seen_orders as (
         min(occurred_at) as occurred_at,
         min(received_at) as received_at,
         {{ first_by('anonymous_id', 'occurred_at', 'event_id') }} as anonymous_id,
-        {{ first_by('case when identifier != anonymous_id or anonymous_id is null then identifier end', 'occurred_at', 'event_id') }} as identifier,
+        {{ first_by('nullif(identifier, anonymous_id)', 'occurred_at', 'event_id') }} as identifier,
         {{ first_by('channel', 'occurred_at', 'event_id') }} as channel,
         {{ first_by('campaign', 'occurred_at', 'event_id') }} as campaign,
         {{ first_by('device', 'occurred_at', 'event_id') }} as device

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from jobs.errors import ConfigError
 from jobs.identity.config import IdentityConfig
 from jobs.identity.deciding import (
     customer_of,
@@ -16,7 +17,6 @@ from jobs.identity.deciding import (
 )
 from jobs.identity.evidence import read_decisions
 from jobs.identity.resolving import STAGE, run
-from jobs.errors import ConfigError
 from jobs.keys import load_keys
 from jobs.lake import connect, create_tables, transact
 from jobs.sources.pseudonyms import make_pseudonym
@@ -43,16 +43,10 @@ class Lake:
         full = []
         for row in rows:
             self.count += 1
-            ids = {
-                name: f"r{self.count}"
-                for name in (
-                    "event_id",
-                    "order_line_id",
-                    "profile_record_id",
-                    "consent_id",
-                    "link_id",
-                )
-            }
+            ids = dict.fromkeys(
+                ("event_id", "order_line_id", "profile_record_id", "consent_id", "link_id"),
+                f"r{self.count}",
+            )
             full.append({"source": "shop", "file_id": "f1", "is_bot": False, **ids, **row})
         transact(self.settings, lambda con: append(con, f"raw.{table}", full), message="rows")
 

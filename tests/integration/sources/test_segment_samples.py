@@ -53,7 +53,12 @@ def test_segment_each_line_gives_its_records_or_a_reject(load):
     assert load.query(
         "SELECT line_number, entity, reason_code, reason FROM lake.raw.rejects ORDER BY 1"
     ) == [
-        (17, "messages", "missing_field", "none of user_id, email, phone, anonymous_id has a value"),
+        (
+            17,
+            "messages",
+            "missing_field",
+            "none of user_id, email, phone, anonymous_id has a value",
+        ),
         (23, "events", "missing_field", "event_type is empty"),
         (24, "events", "bad_type", "occurred_at: expected a time"),
         (25, "events", "bad_type", "price: expected a number"),

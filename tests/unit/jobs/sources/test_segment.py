@@ -63,7 +63,9 @@ def test_traits_that_name_a_person_are_read_for_pseudonyms_and_the_vault_only():
     )
 
     assert "trait_text, '$.gender'" in shown
-    assert not any(name in shown for name in ("$.email", "$.phone", "$.firstName", "$.lastName", "$.name'"))
+    assert not any(
+        name in shown for name in ("$.email", "$.phone", "$.firstName", "$.lastName", "$.name'")
+    )
     assert "$.street" not in str(layout)
 
 
