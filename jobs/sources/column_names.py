@@ -4,6 +4,7 @@ Names are compared by their letters and digits in lower case: `Customer-ID`, `cu
 """
 
 import re
+from collections.abc import Iterator
 
 from jobs.sources.entities import EVENT_TYPES
 
@@ -105,6 +106,7 @@ CONTACTS: dict[str, tuple[str, ...]] = {
 USER_AGENTS = ("useragent", "ua", "browseragent", "httpuseragent")
 # Called just `id` in files of their kind.
 NAMED_BY_ID = {"items": "item_id", "profiles": "user_id", "orders": "order_id"}
+_GERMAN = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "ß": "ss"})
 # Names that mean a thing only together with what they stand in: `product.id`, not `payment.id`.
 TOO_GENERAL = {"id", "name", "type", "value", "time", "date", "path", "source", "state", "status", "title", "position",
                 "count", "total", "created", "description", "category"}  # fmt: skip
@@ -119,6 +121,28 @@ PERSONAL = re.compile(
     r"|.*(dateofbirth|birthdate|birthday|geburtsdatum)|dob|.*ip(address|v4|v6)|ip|clientip|remoteip|userip|remoteaddr"
     r"|(geo)?(lat|lon|lng|latitude|longitude)|cardnumber|creditcard"
 )
+
+
+def keys_of(path: str) -> Iterator[str]:
+    """What a path may be found by: all of it, then less and less of its end."""
+    plain = path.lower().translate(_GERMAN)
+    parts = [re.sub(r"[^a-z0-9]", "", part) for part in plain.split(".")]
+    if parts[0] == "each":
+        parts[0] = "item"  # `each.id` is an item's id
+        yield "".join(parts)
+        yield "".join(parts[1:])
+        return
+    yield "".join(parts)
+    if len(parts) > 2:
+        yield "".join(parts[-2:])
+    if len(parts) > 1 and parts[-1] not in TOO_GENERAL:
+        yield parts[-1]
+
+
+def looks_personal(path: str) -> bool:
+    """Whether a source column seems to name a person, by what it is called."""
+    return any(PERSONAL.fullmatch(key) for key in keys_of(path))
+
 
 # Event names by their letters and digits; what shops and trackers write beside the readers' own vocabularies.
 EVENT_WORDS = {

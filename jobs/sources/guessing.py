@@ -6,7 +6,7 @@ Pure: takes a sample, gives a guess that holds names of columns, names of events
 import difflib
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import get_args
 
@@ -16,11 +16,11 @@ from jobs.sources.column_names import (
     NAMED_BY_ID,
     NAMES,
     OTHER_EVENTS,
-    PERSONAL,
     SAID,
-    TOO_GENERAL,
     TYPE_NAMES,
     USER_AGENTS,
+    keys_of,
+    looks_personal,
 )
 from jobs.sources.currencies import CURRENCIES
 from jobs.sources.entities import ENTITIES, READER_COLUMNS, SYNONYMS, EntityName
@@ -34,7 +34,6 @@ from jobs.sources.value_types import (
     names_person,
 )
 
-_GERMAN = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "ß": "ss"})
 _PERSONAL_RATE = 0.2  # of the values: fewer are freaks in a column of something else
 
 _SIMILAR = 0.88  # of difflib: one letter of a word that is not short
@@ -155,14 +154,14 @@ class _Finder:
         self.used: dict[str, str] = {}
         self._named: dict[str, list[str]] = {}
         for path in self.personal:
-            for key in _keys(path):
+            for key in keys_of(path):
                 self._named.setdefault(key, []).append(path)
         self._paths: dict[str, list[str]] = {}
         # The whole of a path counts more than its end, and what stands in an element more than what stands around the list.
         told = [
             (rank > 0, not path.startswith("each."), place, key, path)
             for place, path in enumerate(self.values)
-            for rank, key in enumerate(_keys(path))
+            for rank, key in enumerate(keys_of(path))
             if path not in self.personal
         ]
         for *_, key, path in sorted(told):
@@ -192,30 +191,14 @@ class _Finder:
 def _choose_list(sample: Sample) -> str:
     """The list whose elements name items: the products of an order, say."""
     for path, values in sample.lists.items():
-        keys = {key for name in values for key in _keys(f"each.{name}")}
+        keys = {key for name in values for key in keys_of(f"each.{name}")}
         if keys & {*NAMES["item_id"]}:
             return path
     return ""
 
 
-def _keys(path: str) -> Iterator[str]:
-    """What a path may be found by: all of it, then less and less of its end."""
-    plain = path.lower().translate(_GERMAN)
-    parts = [re.sub(r"[^a-z0-9]", "", part) for part in plain.split(".")]
-    if parts[0] == "each":
-        parts[0] = "item"  # `each.id` is an item's id
-        yield "".join(parts)
-        yield "".join(parts[1:])
-        return
-    yield "".join(parts)
-    if len(parts) > 2:
-        yield "".join(parts[-2:])
-    if len(parts) > 1 and parts[-1] not in TOO_GENERAL:
-        yield parts[-1]
-
-
 def _is_personal(path: str, values: list[str]) -> bool:
-    if any(PERSONAL.fullmatch(key) for key in _keys(path)):
+    if looks_personal(path):
         return True
     found = sum(map(names_person, values))
     return found > _PERSONAL_RATE * len(values)

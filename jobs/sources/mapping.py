@@ -12,7 +12,15 @@ import yaml
 from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
 from jobs.errors import ConfigError, describe_faults
-from jobs.sources.entities import ENTITIES, EVENT_TYPES, READER_COLUMNS, EntityName
+from jobs.sources.column_names import looks_personal
+from jobs.sources.entities import (
+    ENTITIES,
+    EVENT_TYPES,
+    IDENTIFIERS,
+    READER_COLUMNS,
+    VAULT_ONLY,
+    EntityName,
+)
 from jobs.sources.layout import FileType, Layout, Part
 from jobs.sources.statement import name_groups, quote_identifier, quote_literal
 
@@ -77,6 +85,10 @@ class Mapping(BaseModel, frozen=True, extra="forbid"):
     )
     user_agent: str | None = None  # read to find bots, never stored
     properties: dict[str, str] = {}  # what else to keep: name -> source column
+    # Source columns that hold personal data: `properties` gets pseudonyms of their values, and no other column may read them
+    # but those that are pseudonyms or for the vault anyway.
+    personal: tuple[str, ...] = ()
+    not_personal: tuple[str, ...] = ()  # source columns that only sound as if they did
 
     @field_validator("time_zone")
     @classmethod
@@ -142,6 +154,7 @@ class Mapping(BaseModel, frozen=True, extra="forbid"):
             raise ValueError(f"pattern has no groups {sorted(extra)}")
         if self.header:
             self._check_given_header()
+        self._check_personal()
         if self.each and self.file_type not in {"jsonl", "parquet"}:
             raise ValueError("`each` needs JSON lines or Parquet")
         return self
@@ -155,6 +168,29 @@ class Mapping(BaseModel, frozen=True, extra="forbid"):
             )
         if extra := sorted(set(self._names()) - set(self.header)):
             raise ValueError(f"`header` does not name {extra}; it names every column of the file")
+
+    def _check_personal(self) -> None:
+        """Refuse to write in clear what is called as personal data is, or is declared so."""
+        hidden = {*IDENTIFIERS, *VAULT_ONLY}
+        clear = {
+            name: column
+            for column in self.columns
+            if column not in hidden
+            for name in self.sources_of(column)
+        }
+        for name, column in clear.items():
+            if name in self.personal:
+                raise ValueError(
+                    f"{name!r} is personal, and {column} would hold it in clear; map it to email, phone, user_id, first_name, "
+                    "last_name or postal_code, or keep a pseudonym of it under `properties`"
+                )
+        kept = {**clear, **{name: f"properties.{key}" for key, name in self.properties.items()}}
+        for name, place in kept.items():
+            if name not in {*self.personal, *self.not_personal} and looks_personal(name):
+                raise ValueError(
+                    f"{name!r} seems to hold personal data, and {place} would keep it in clear; list it under `personal:` (then "
+                    "`properties` keeps a pseudonym), or under `not_personal:` if it only sounds like it"
+                )
 
     def sources_of(self, column: str) -> tuple[str, ...]:
         """The source columns that a column is read from, best first."""
@@ -206,7 +242,12 @@ class Mapping(BaseModel, frozen=True, extra="forbid"):
             other_events=self.other_events,
             identified_by=self.identified_by,
             user_agent=sql[self.user_agent] if self.user_agent else "",
-            properties={name: sql[source] for name, source in self.properties.items()},
+            properties={
+                name: f"pseudonym_of_text({sql[source]})"
+                if source in self.personal
+                else sql[source]
+                for name, source in self.properties.items()
+            },
         )
         return Layout(
             file_type=self.file_type,

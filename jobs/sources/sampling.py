@@ -84,6 +84,8 @@ def _sample(source: PlannedSource, started_at: datetime) -> SourceSample:
         con = duckdb.connect()
         stack.callback(con.close)
         con.execute("SET TimeZone = 'UTC'")
+        # Nothing of the sample is kept, so it needs no keys.
+        con.execute("CREATE TEMP MACRO pseudonym_of_text(said) AS 'x_'")
         try:
             reading = build_read(layout, header, [str(opened.path)], limit=SAMPLE_ROWS)
             con.execute(f"CREATE TEMP TABLE records AS {reading}")

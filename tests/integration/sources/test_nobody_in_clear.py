@@ -107,6 +107,33 @@ def test_search_text_keeps_its_words_without_the_address(settings, tmp_path):
     ]
 
 
+def test_column_that_a_mapping_calls_personal_is_kept_as_a_pseudonym(settings, tmp_path):
+    (tmp_path / "mapping.yml").write_text(
+        "file_type: csv\nentity: orders\ncolumns: {order_id: order, ordered_at: at, user_id: user, email: mail}\n"
+        "properties: {seller: Seller Name}\npersonal: [Seller Name]\n"
+    )
+    path = tmp_path / "orders.csv"
+    path.write_text(
+        "order,at,user,mail,Seller Name\n1,2026-06-01,u-1,Ada@Example.com,Grace Hopper\n"
+        "2,2026-06-02,u-1,+49 30 901820,Grace Hopper\n3,2026-06-02,u-2,info@example.com,\n"
+    )
+    load = Load(settings, tmp_path)
+
+    load(path, mapping=str(tmp_path / "mapping.yml"))
+
+    rows = load.query(
+        "SELECT email[1], properties->>'seller' FROM lake.raw.orders ORDER BY order_id",
+        reveals=False,
+    )
+    assert [row[0] for row in rows] == ["e", "p", "g"]
+    assert rows[0][1] == rows[1][1]
+    assert re.fullmatch("x_[0-9a-f]{32}", rows[0][1])
+    assert rows[2][1] is None
+    assert read_inbox(settings).keys() == {
+        ("user_id", "u-1"), ("user_id", "u-2"), ("email", "ada@example.com"), ("phone", "+4930901820"),
+    }  # fmt: skip
+
+
 def test_vault_keeps_nothing_of_who_is_only_in_a_rejected_line(settings, tmp_path):
     load = Load(settings, tmp_path)
     path = tmp_path / "calls.jsonl"

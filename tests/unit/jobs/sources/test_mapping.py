@@ -48,12 +48,37 @@ def test_layout_reads_each_source_column_once(tmp_path):
         (GOOD + "header: [time, kind]\n", r"does not name \['product', 'sku'\]"),
         (GOOD + "header: [time, kind, sku, product, sku]\n", "a name twice"),
         (GOOD.replace("csv", "jsonl") + "header: [time, kind, sku, product]\n", "no header line"),
+        (
+            GOOD + "properties: {who: Customer Name}\n",
+            "'Customer Name' seems to hold personal data",
+        ),
+        (GOOD.replace("item_id: [sku", "item_id: [email"), "item_id would keep it in clear"),
+        (GOOD + "personal: [sku]\n", "'sku' is personal, and item_id would hold it in clear"),
         ("just text", "mapping"),
     ],
 )
 def test_load_mapping_wrong_file_says_what(tmp_path, text, message):
     with pytest.raises(ConfigError, match=message):
         _load(tmp_path, text)
+
+
+def test_personal_columns_are_kept_as_pseudonyms_and_false_friends_as_they_are(tmp_path):
+    text = (
+        GOOD
+        + "properties: {who: Customer Name, plant: zip}\npersonal: [Customer Name]\nnot_personal: [zip]\n"
+    )
+
+    [part] = _load(tmp_path, text).to_layout().parts
+
+    assert part.properties == {"who": "pseudonym_of_text(s4)", "plant": "s5"}
+
+
+def test_contacts_may_be_mapped_to_the_columns_that_hide_them(tmp_path):
+    text = "file_type: csv\nentity: profiles\ncolumns: {email: E-Mail, first_name: Vorname, postal_code: PLZ}\n"
+
+    [part] = _load(tmp_path, text).to_layout().parts
+
+    assert set(part.columns) == {"email", "first_name", "postal_code"}
 
 
 @pytest.mark.parametrize(
