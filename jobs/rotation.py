@@ -229,7 +229,7 @@ def _rotate(
     tables = _find_tables(con)
     count = _collect(con, keys, tables)
     newest = KeyRing(keys.secrets[-1:])
-    copy_vault(con, settings, former, keys, partial(_rewrite_sql, newest, _ANY))
+    copy_vault(con, settings, former, keys, partial(hash_sql, newest))
     _reseal_rejects(con, former, keys)
     _reseal_inbox(con, former, keys)
 

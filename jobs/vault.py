@@ -103,10 +103,15 @@ def keep_clear_values(
         INSERT INTO lake.{INBOX} BY NAME
         SELECT told.*, $source AS source, $known_at::TIMESTAMPTZ AS known_at
         FROM sealed_values AS told
-        ANTI JOIN (SELECT * FROM lake.{INBOX} WHERE source = $source) AS inbox ON
-            inbox.identifier = told.identifier AND inbox.field = told.field AND inbox.record = told.record
-            AND (inbox.told_at >= told.told_at - {_TOLD_AGAIN}
-                OR (told.told_at IS NULL AND inbox.known_at >= $known_at::TIMESTAMPTZ - {_TOLD_AGAIN}))
+        LEFT JOIN (
+            SELECT identifier, field, record, max(told_at) AS told_at, max(known_at) AS known_at
+            FROM lake.{INBOX} WHERE source = $source GROUP BY ALL
+        ) AS inbox ON told.identifier = inbox.identifier AND told.field = inbox.field AND told.record = inbox.record
+        WHERE NOT coalesce(
+            CASE WHEN told.told_at IS NULL THEN inbox.known_at >= $known_at::TIMESTAMPTZ - {_TOLD_AGAIN}
+            ELSE inbox.told_at >= told.told_at - {_TOLD_AGAIN} END,
+            false
+        )
         """,
         {"source": source, "known_at": known_at},
     )

@@ -100,13 +100,10 @@ def _create_s3_secret(con: duckdb.DuckDBPyConnection, kms_key: str) -> None:
     if kms_key:  # server-side encryption (SSE-KMS) of what is written
         facts["KMS_KEY_ID"] = kms_key
     clauses = [f"{key} {_quoted(value)}" for key, value in facts.items() if value]
+    parsed = urlparse(endpoint or "https:")  # AWS's own
+    clauses.append(f"USE_SSL {'true' if parsed.scheme == 'https' else 'false'}")
     if endpoint:
-        parsed = urlparse(endpoint)
-        clauses += [
-            f"ENDPOINT {_quoted(parsed.netloc)}",
-            "URL_STYLE 'path'",
-            f"USE_SSL {'true' if parsed.scheme == 'https' else 'false'}",
-        ]
+        clauses += [f"ENDPOINT {_quoted(parsed.netloc)}", "URL_STYLE 'path'"]
     if bundle := os.environ.get("AWS_CA_BUNDLE"):  # boto3 finds it by itself
         con.execute(f"SET ca_cert_file = {_quoted(bundle)}")
     con.execute(f"CREATE OR REPLACE SECRET lake_s3 (TYPE s3, {', '.join(clauses)})")

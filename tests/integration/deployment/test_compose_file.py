@@ -154,6 +154,6 @@ def test_every_setting_reaches_the_services_with_its_default(project: dict[str, 
     }
     fields = {f"PERSONALAKE_{name.upper()}": field for name, field in Settings.model_fields.items()}
     assert set(passed) == set(fields) - NOT_IN_COMPOSE
-    own_place = {"CONFIG", "DATA_DIR", "LAKE", "CATALOG", "LAKE_DATA", "KEY"}
+    own_place = {"CONFIG", "DATA_DIR", "LAKE", "CATALOG", "LAKE_DATA", "VAULT", "KEY"}
     for name in set(passed) - {f"PERSONALAKE_{part}" for part in own_place}:
         assert passed[name] == str(fields[name].default), name

@@ -8,7 +8,7 @@ import pytest
 
 from jobs.errors import ConfigError
 from jobs.lake import connect, transact
-from jobs.lake.connection import _load_extension
+from jobs.lake.connection import _create_s3_secret, _load_extension
 from jobs.settings import Settings
 from tests.integration.sources.loading import SAMPLES, Load
 
@@ -81,6 +81,26 @@ def test_writer_spills_nothing_in_clear(tmp_path):
 
     assert sum(map(len, spilled)) > 10_000_000
     assert not [content for content in spilled if MARK in content]
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "use_ssl"),
+    [(None, "true"), ("https://s3.shop.example", "true"), ("http://s3:9000", "false")],
+)
+def test_s3_is_reached_over_tls_unless_the_endpoint_says_http(monkeypatch, endpoint, use_ssl):
+    for name, value in (("AWS_ACCESS_KEY_ID", "a"), ("AWS_SECRET_ACCESS_KEY", "b")):
+        monkeypatch.setenv(name, value)
+    for name in ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_CA_BUNDLE"):
+        monkeypatch.delenv(name, raising=False)
+    if endpoint:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
+
+    with duckdb.connect() as con:
+        _load_extension(con, "httpfs")
+        _create_s3_secret(con, "")
+        [secret] = con.execute("SELECT secret_string FROM duckdb_secrets()").fetchone()
+
+    assert f"use_ssl={use_ssl}" in secret
 
 
 def test_what_is_written_is_its_owners_alone(tmp_path):
