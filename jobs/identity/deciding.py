@@ -69,12 +69,18 @@ def plan_merge(con: duckdb.DuckDBPyConnection, keys: KeyRing, one: str, other: s
     Raises:
         ConfigError: they are one already, or one is not known.
     """
-    customers = tuple(customer_of(con, keys, text) for text in (one, other))
+    customers = [customer_of(con, keys, text) for text in (one, other)]
     if len(set(customers)) == 1:
         raise ConfigError(
             f"merging customers: both are {customers[0]} already; nothing is to be decided"
         )
-    return Decision("", "merge", customers)
+    # Each by its surest identifier: a decision about a device would wait for what else is known of the device.
+    surest = con.execute(
+        "SELECT arg_min(identifier, row(list_position(['user', 'email', 'phone', 'device'], kind), first_known_at, identifier)) "
+        "FROM lake.identity.identifiers WHERE list_contains($1, customer_id) GROUP BY customer_id ORDER BY customer_id",
+        [customers],
+    ).fetchall()
+    return Decision("", "merge", tuple(row[0] for row in surest))
 
 
 def plan_split(con: duckdb.DuckDBPyConnection, keys: KeyRing, texts: list[str]) -> Decision:

@@ -1,12 +1,17 @@
 """Both stages on a lake of literal rows, see `shop.py`."""
 
-from datetime import date
+from datetime import UTC, date, datetime
+from typing import Any
 
 import duckdb
 import pytest
 
+from jobs.identity.deciding import plan_merge, record_decision, withdraw_decision
+from jobs.keys import load_keys
+from jobs.lake import connect
+from jobs.settings import Settings
 from tests.integration.dbt import shop
-from tests.integration.dbt.conftest import BuiltLake, run_dbt
+from tests.integration.dbt.conftest import BuiltLake, hash_tables, resolve_identities, run_dbt
 
 pytestmark = pytest.mark.integration
 
@@ -178,3 +183,68 @@ def test_recommendations_leave_out_sold_out_items_and_say_why(
     ]
     exported = rows(con, "SELECT customer_id, rank, item_id FROM exports.recommendations")
     assert exported == [(shop.PHONE, 1, "i2")]
+
+
+def _identities(settings: Settings) -> list[tuple[Any, ...]]:
+    con = connect(settings)
+    try:
+        return [
+            con.execute(
+                f"SELECT * EXCLUDE (run_id) FROM lake.identity.{name} ORDER BY ALL"
+            ).fetchall()
+            for name in ("identifiers", "links")
+        ]
+    finally:
+        con.close()
+
+
+def _build(built_lake: BuiltLake) -> None:
+    resolve_identities(built_lake.settings, shop.MAIN)
+    run_dbt(built_lake.folder, shop.MAIN, "build", "--exclude", "test_type:unit")
+
+
+def test_history_follows_a_merge_and_taking_it_back_restores_all_tables(
+    built_lake: BuiltLake,
+) -> None:
+    """The last test of this file: it builds the lake anew, twice."""
+    settings = built_lake.settings
+    identities, tables = _identities(settings), hash_tables(settings)
+    decided_at = datetime(2026, 3, 2, tzinfo=UTC)
+    con = connect(settings)
+    decision = plan_merge(con, load_keys(settings), shop.LAPTOP, "u2")
+    con.close()
+
+    written = record_decision(settings, decision, "one person, says the shop", decided_at)
+    _build(built_lake)
+    con = connect(settings)
+    owners = {
+        name: rows(con, f"SELECT DISTINCT customer_id FROM {name} WHERE customer_id IN ('u2', 'a-phone')")
+        for name in (
+            "core.customers", "core.orders", "features.customer_events", "marts.segment_memberships", "core.consents",
+        )
+    }  # fmt: skip
+    # The run's cut-offs are computed anew; an earlier run's stay as they were known then.
+    featured = rows(
+        con,
+        "SELECT as_of_date, list(customer_id ORDER BY 1) FROM features.customer_features "
+        "WHERE customer_id IN ('u2', 'a-phone') GROUP BY 1 ORDER BY 1",
+    )
+    memberships = rows(
+        con,
+        "SELECT customer_id, valid_from, valid_to FROM marts.segment_memberships WHERE kind = 'rule'",
+    )
+    n_orders = rows(con, "SELECT count_orders FROM core.customers WHERE customer_id = 'a-phone'")
+    con.close()
+    withdraw_decision(settings, written.decision_id, decided_at)
+    _build(built_lake)
+
+    assert owners == dict.fromkeys(owners, [(shop.PHONE,)])
+    assert featured == [
+        (date(2026, 1, 14), [shop.PHONE, "u2"]),
+        (JANUARY, [shop.PHONE]),
+        (FEBRUARY, [shop.PHONE]),
+    ]
+    assert memberships == [(shop.PHONE, shop.DAYS[0], None)]
+    assert n_orders == [(2,)]
+    assert _identities(settings) == identities
+    assert hash_tables(settings) == tables
