@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from jobs.cli.options import ConfigOption, LakeOption
 from jobs.cli.tables import show_rows
 
 if TYPE_CHECKING:
@@ -27,15 +28,6 @@ identity_app = typer.Typer(
 out = Console()
 err = Console(stderr=True)
 
-ConfigOption = Annotated[
-    Path | None,
-    typer.Option(
-        "--config", "-c", help="Run configuration (YAML); PERSONALAKE_CONFIG unless given."
-    ),
-]
-LakeOption = Annotated[
-    Path | None, typer.Option("--lake", help="Folder of the lake; <data>/lake unless given.")
-]
 ReasonOption = Annotated[str, typer.Option("--reason", help="Why; stays on record.")]
 DryRunOption = Annotated[
     bool, typer.Option("--dry-run", help="Show what would change; decide nothing.")
@@ -120,7 +112,7 @@ _VIEWS = {
     "Changes": """
         SELECT change, customer_id AS "customer", new_customer_id AS "went to", count_identifiers AS identifiers, cause,
             changed_at AS "seen at"
-        FROM lake.identity.changes WHERE $customer_id IN (customer_id, new_customer_id) ORDER BY changed_at, ALL
+        FROM lake.identity.changes WHERE $customer_id IN (customer_id, new_customer_id) ORDER BY changed_at, customer_id, new_customer_id
     """,
     "Decisions": """
         SELECT decision_id AS decision, decision AS what, reason, decided_at AS "decided at", withdrawn_at AS "taken back at"
@@ -229,19 +221,26 @@ def _show_effect(con: duckdb.DuckDBPyConnection, run: Any, keys: Any, decision: 
         shared=pseudonyms_of_shared(config, keys),
         decisions=[*read_decisions(con), decision],
     )
+    tables = ("core.orders", "features.customer_events")
     counted = [
-        tuple(
-            con.execute(
-                f"SELECT count(*) FROM lake.{table} WHERE customer_id = ?", [customer]
-            ).fetchall()[0][0]
-            for table in ("core.orders", "features.customer_events")
-        )
+        tuple(_count_of(con, table, customer) for table in tables)
         for customer in found.changes["customer_id"]
     ]
     changes = found.changes.select("change", "customer_id", "new_customer_id", "count_identifiers")
     rows = [(*row, *counts) for row, counts in zip(changes.iter_rows(), counted, strict=True)]
-    names = ["change", "customer", "goes to", "identifiers", "orders", "events"]
+    names = ["change", "customer", "goes to", "identifiers", "its orders", "its events"]
     show_rows(names, rows, _SHOWN, out, title="What it changes")
+
+
+def _count_of(con: duckdb.DuckDBPyConnection, table: str, customer: str) -> int | None:
+    """Rows of a customer; None before dbt has made the table."""
+    try:
+        row = con.execute(
+            f"SELECT count(*) FROM lake.{table} WHERE customer_id = ?", [customer]
+        ).fetchone()
+    except duckdb.CatalogException:
+        return None
+    return row[0] if row else None
 
 
 def _follow(run: Any, decision: "Decision", reason: str, *, dry_run: bool, later: bool) -> None:

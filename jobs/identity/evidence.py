@@ -10,6 +10,8 @@ from datetime import datetime
 
 import duckdb
 import numpy as np
+import numpy.typing as npt
+import polars as pl
 
 from jobs.identity.config import IdentityConfig
 from jobs.identity.graph import Cut, Evidence, Kind, Links, Nodes
@@ -78,10 +80,10 @@ class Evidences:
         counts: how many records told each link.
     """
 
-    identifiers: list[str]
+    identifiers: pl.Series
     nodes: Nodes
     links: Links
-    counts: np.ndarray
+    counts: npt.NDArray[np.int64]
 
 
 def read_decisions(con: duckdb.DuckDBPyConnection) -> list[Decision]:
@@ -116,31 +118,30 @@ def read_evidence(
     _collect_cuts(con, as_of, config, shared, decisions)
     _number(con, as_of)
     nodes = con.execute(
-        "SELECT identifier, kind, epoch_us(first_known_at) AS first_known, coalesce(name_code, -1) AS name_code, "
-        "coalesce(birth_year, -1) AS birth_year FROM nodes ORDER BY node"
-    ).fetchnumpy()
+        "SELECT identifier, kind::TINYINT AS kind, epoch_us(first_known_at) AS first_known, "
+        "coalesce(name_code, -1)::BIGINT AS name_code, coalesce(birth_year, -1)::BIGINT AS birth_year FROM nodes ORDER BY node"
+    ).pl()
     links = con.execute(
-        'SELECT "left", "right", evidence, epoch_us(known_at) AS known_at, count_told, given_cut FROM numbered_links '
-        'ORDER BY "left", "right", evidence'
-    ).fetchnumpy()
-    identifiers = [str(text) for text in nodes["identifier"]]
+        'SELECT "left", "right", evidence::TINYINT AS evidence, epoch_us(known_at) AS known_at, count_told, '
+        'given_cut::TINYINT AS given_cut FROM numbered_links ORDER BY "left", "right", evidence'
+    ).pl()
     return Evidences(
-        identifiers,
+        nodes["identifier"],
         Nodes(
-            kinds=nodes["kind"].astype(np.int8),
-            first_known=nodes["first_known"].astype(np.int64),
-            ranks=np.arange(len(identifiers), dtype=np.int64),
-            profile_a=nodes["name_code"].astype(np.int64),
-            profile_b=nodes["birth_year"].astype(np.int64),
+            kinds=nodes["kind"].to_numpy(),
+            first_known=nodes["first_known"].to_numpy(),
+            ranks=np.arange(nodes.height, dtype=np.int64),
+            profile_a=nodes["name_code"].to_numpy(),
+            profile_b=nodes["birth_year"].to_numpy(),
         ),
         Links(
-            left=links["left"].astype(np.int32),
-            right=links["right"].astype(np.int32),
-            evidence=links["evidence"].astype(np.int8),
-            known_at=links["known_at"].astype(np.int64),
-            given_cut=links["given_cut"].astype(np.int8),
+            left=links["left"].to_numpy(),
+            right=links["right"].to_numpy(),
+            evidence=links["evidence"].to_numpy(),
+            known_at=links["known_at"].to_numpy(),
+            given_cut=links["given_cut"].to_numpy(),
         ),
-        links["count_told"].astype(np.int64),
+        links["count_told"].to_numpy(),
     )
 
 

@@ -17,7 +17,7 @@ from jobs.identity.config import IdentityConfig
 from jobs.identity.evidence import Decision, Evidences, read_decisions, read_evidence
 from jobs.identity.graph import Cut, Evidence, Kind, Resolution, resolve
 from jobs.identity.judging import judge_links
-from jobs.keys import KeyRing
+from jobs.keys import KeyRing, check_not_rotated, find_ring
 from jobs.lake import connect, create_tables, transact
 from jobs.lake.writing import append_rows, replace_partition
 from jobs.settings import Settings
@@ -99,7 +99,7 @@ def _has_identities(con: duckdb.DuckDBPyConnection) -> bool:
 
 
 def _to_frames(evidences: Evidences, resolution: Resolution) -> tuple[pl.DataFrame, pl.DataFrame]:
-    texts = pl.Series(evidences.identifiers, dtype=pl.String)
+    texts = evidences.identifiers
     nodes, links = evidences.nodes, evidences.links
     kinds = pl.Series([kind.name.lower() for kind in Kind])
     reasons = pl.Series([None, *(cut.name.lower() for cut in Cut if cut)], dtype=pl.String)
@@ -195,6 +195,7 @@ def run(
     started = time.perf_counter()
     con = connect(settings)
     try:
+        ring = find_ring(con)
         found = find_identities(
             con,
             request.as_of,
@@ -208,6 +209,7 @@ def run(
 
     def write(con: duckdb.DuckDBPyConnection) -> dict[str, int]:
         create_tables(con)
+        check_not_rotated(con, ring)
         for table, frame in (("identifiers", found.identifiers), ("links", found.links)):
             con.execute(f"DELETE FROM lake.identity.{table}")
             append_rows(con, f"identity.{table}", frame.with_columns(run_id=pl.lit(run_id)))

@@ -21,6 +21,7 @@ from jobs.lake import connect
 from jobs.quality.duckdb_patch import keep_duckdb_connections_open
 from jobs.quality.suites import ExpectationConfig, Suite
 from jobs.settings import Settings
+from jobs.sources.entities import IDENTIFIERS
 from jobs.stages import StageRequest
 
 logger = logging.getLogger(__name__)
@@ -31,7 +32,9 @@ _MAX_COPIED_ROWS = 100_000
 # Offenders are fetched before sorting, so that the five shown are the same in each run.
 _SAMPLED_ROWS = 1000
 # These name a person: shown as a digest, so that no message or table of results holds them.
-_PERSONAL_COLUMNS = frozenset({"customer_id", "user_id", "anonymous_id", "session_id"})
+_PERSONAL_COLUMNS = frozenset(
+    {*IDENTIFIERS, "customer_id", "new_customer_id", "identifier", "other_identifier"}
+)
 _DIGEST_LENGTH = 12
 _QUERY = "unexpected_rows_query"
 # Where an expectation stands in its suite: results come back in another order.

@@ -115,12 +115,15 @@ def stage(
 
 def drop_staged(con: duckdb.DuckDBPyConnection) -> None:
     """Let go of what `stage` has made: of the next batch only some tables may have the same names."""
-    for kind in ("view", "table"):
-        names = con.execute(
-            f"SELECT {kind}_name FROM duckdb_{kind}s() WHERE temporary AND NOT internal"
-        )
-        for (name,) in names.fetchall():
-            con.execute(f"DROP {kind} temp.{quote_identifier(name)}")
+    views = con.execute("SELECT view_name FROM duckdb_views() WHERE temporary AND NOT internal")
+    for (name,) in views.fetchall():
+        con.execute(f"DROP VIEW temp.{quote_identifier(name)}")
+    # Not duckdb_tables(), which counts the rows of every table of the lake.
+    tables = con.execute(
+        "SELECT DISTINCT table_name FROM duckdb_columns() WHERE database_name = 'temp' AND NOT internal"
+    )
+    for (name,) in tables.fetchall():
+        con.execute(f"DROP TABLE temp.{quote_identifier(name)}")
 
 
 def _create_tables(con: duckdb.DuckDBPyConnection, files: list[OpenFile]) -> None:

@@ -278,12 +278,10 @@ def test_sql_and_status_answer(demo):
 
 
 def test_earlier_as_of_sees_only_what_was_known(demo, tmp_path):
-    import shutil
-
     from tests.e2e.conftest import Deployment
 
     other = Deployment(tmp_path, demo.environment["AIRFLOW_HOME"])
-    shutil.copytree(demo.data_dir / "demo", other.data_dir / "demo")
+    other.run("demo", "--logs-only", "--customers", "400")
     done = other.run("run", "--config", "config/demo.yml", "--as-of", "2026-05-01")
 
     assert done.returncode == 0, done.stderr
@@ -292,3 +290,19 @@ def test_earlier_as_of_sees_only_what_was_known(demo, tmp_path):
     ]
     # The demo computed the features of 30 days earlier cut-offs too: what was known then is the same in both.
     assert (other.data_dir / "exports" / "2026-04-30" / "segments.csv").is_file()
+
+
+def test_identity_commands_show_and_try_without_changing_anything(demo):
+    profiles = pl.read_csv(demo.data_dir / "demo" / "crm" / "profiles.csv", infer_schema=False)
+    email, other = profiles["email"][0], profiles["user_id"][100]
+
+    shown = demo.run("identity", "show", email)
+    tried = demo.run("identity", "merge", email, other, "--reason", "a test", "--dry-run")
+
+    assert shown.returncode == 0, shown.stderr
+    assert "this customer's since" in shown.stdout
+    assert email not in shown.stdout
+    assert tried.returncode == 0, tried.stderr
+    assert "merged" in tried.stdout
+    assert "nothing was decided" in tried.stdout
+    assert demo.query("SELECT count(*) FROM identity.decisions") == [(0,)]

@@ -9,7 +9,7 @@ from jobs.lake import connect
 from jobs.run_config import load_run_config
 from jobs.settings import Settings
 from jobs.sources.extraction import extract
-from tests.integration.dbt.conftest import run_dbt
+from tests.integration.dbt.conftest import resolve_identities, run_dbt
 from tests.revealing import reveal
 from tests.samples.one_shop import writers
 from tests.samples.one_shop.facts import AS_OF, CURRENCY
@@ -81,6 +81,7 @@ class Shop:
             "cutoff_dates": ["2026-03-31"],
             "currency": CURRENCY,
         }
+        resolve_identities(self.settings, variables)
         run_dbt(self.settings.data_dir, variables, "build", "--selector", "features")
 
     def query(self, text):
