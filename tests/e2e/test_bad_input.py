@@ -172,7 +172,8 @@ def test_load_with_one_missing_source_loads_the_others(deployment):
     assert deployment.query("SELECT count(*) FROM ops.runs WHERE stage = 'extract_logs'") == [(1,)]
 
 
-def test_run_with_one_missing_source_goes_on_and_says_so(deployment):
+def test_run_as_of_a_day_with_one_missing_source_goes_on_and_says_so(deployment):
+    """What came after the day is not seen; what could not be read is named."""
     done = deployment.run("demo", "--logs-only", "--customers", "300")
     assert done.returncode == 0, done.stderr
     logs = deployment.data_dir / "demo" / "logs"
@@ -181,12 +182,15 @@ def test_run_with_one_missing_source_goes_on_and_says_so(deployment):
         deployment, f"{{name: web, path: '{logs}/*.jsonl', mapping: '{mapping}'}}"
     )
 
-    done = deployment.run("run", "--config", config)
+    done = deployment.run("run", "--config", config, "--as-of", "2026-05-01")
 
     assert done.returncode == 1, done.stderr
     assert "Source gone failed: no file at" in done.stdout
     assert "Segments" in done.stdout
-    assert list((deployment.data_dir / "exports").glob("*/manifest.json"))
+    assert (deployment.data_dir / "exports" / "2026-04-30" / "manifest.json").is_file()
+    assert deployment.query(
+        "SELECT max(occurred_at) < '2026-05-01' FROM features.customer_events"
+    ) == [(True,)]
 
 
 def test_run_of_sources_that_are_all_missing(deployment):

@@ -277,21 +277,6 @@ def test_sql_and_status_answer(demo):
     assert "tracker" in status.stdout
 
 
-def test_earlier_as_of_sees_only_what_was_known(demo, tmp_path):
-    from tests.e2e.conftest import Deployment
-
-    other = Deployment(tmp_path, demo.environment["AIRFLOW_HOME"])
-    other.run("demo", "--logs-only", "--customers", "400")
-    done = other.run("run", "--config", "config/demo.yml", "--as-of", "2026-05-01")
-
-    assert done.returncode == 0, done.stderr
-    assert other.query("SELECT max(occurred_at) < '2026-05-01' FROM features.customer_events") == [
-        (True,)
-    ]
-    # The demo computed the features of 30 days earlier cut-offs too: what was known then is the same in both.
-    assert (other.data_dir / "exports" / "2026-04-30" / "segments.csv").is_file()
-
-
 def test_identity_commands_show_and_try_without_changing_anything(demo):
     profiles = pl.read_csv(demo.data_dir / "demo" / "crm" / "profiles.csv", infer_schema=False)
     email, other = profiles["email"][0], profiles["user_id"][100]

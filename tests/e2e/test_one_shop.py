@@ -155,8 +155,8 @@ def test_one_shop_customers_have_the_same_value(shops, format_):
 @pytest.mark.parametrize("format_", TRACKERS)
 def test_one_shop_trackers_know_who_only_looked(shops, format_):
     assert shops[format_].query(
-        "SELECT customer_id, count_orders, count_product_views_90d, count_searches_90d, open_cart_value "
-        "FROM lake.features.customer_features WHERE count_orders = 0"
+        "SELECT user_id, f.count_orders, count_product_views_90d, count_searches_90d, open_cart_value "
+        "FROM lake.features.customer_features AS f JOIN lake.core.customers USING (customer_id) WHERE f.count_orders = 0"
     ) == [("C-6", 0, 2, 1, "49.90")]
 
 
