@@ -130,8 +130,9 @@ def record_ring(con: duckdb.DuckDBPyConnection, keys: KeyRing, since: datetime) 
     Raises:
         ConfigError: the lake is another ring's.
     """
-    check_ring(con, keys)
-    if find_ring(con) is None:
+    if find_ring(con) is not None:
+        check_ring(con, keys)
+    else:
         con.execute(
             f"INSERT INTO lake.{RINGS} BY NAME SELECT $fingerprint AS fingerprint, $since::TIMESTAMPTZ AS since",
             {"fingerprint": keys.fingerprint, "since": since},

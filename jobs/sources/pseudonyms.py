@@ -124,9 +124,12 @@ def canonical_sql(kind: Kind, text: str, phone: str) -> str:
     if kind in ("email", "phone"):
         email = f"CASE WHEN regexp_full_match({address}, '{_SHARED}') THEN 'g_' ELSE 'e_' END || {address}"
         plain = "NULL"
+    is_phone = f"{phone} IS NOT NULL"
+    if kind != "phone":
+        is_phone += f" AND regexp_full_match({text}, '{_PHONE}')"
     return (
         f"CASE WHEN regexp_full_match({text}, '{_EMAIL}') THEN {email} "
-        f"WHEN {phone} IS NOT NULL THEN 'p_' || {phone} ELSE {plain} END"
+        f"WHEN {is_phone} THEN 'p_' || {phone} ELSE {plain} END"
     )
 
 
@@ -161,7 +164,7 @@ def make_pseudonyms(
     relations: Iterable[tuple[str, set[str]]],
     phone_country: str | None = None,
 ) -> dict[Kind, int]:
-    """Fill the tables `pseudonyms_<kind>` (text, canonical, pseudonym) with each text of some relations once: hashing is dear.
+    """Make views `pseudonyms_<kind>` (text, canonical, pseudonym) of each text of some relations, once: hashing is dear.
 
     Args:
         con: with `set_keys`.
@@ -172,56 +175,46 @@ def make_pseudonyms(
     Returns:
         How many distinct texts of a kind of column are no identifiers; their pseudonym is null.
     """
-    of_kind: dict[Kind, list[str]] = {}
-    for kind in dict.fromkeys(IDENTIFIERS.values()):
-        of_kind[kind] = []
-    for relation, columns in relations:
-        for column, kind in IDENTIFIERS.items():
-            if column in columns:
-                of_kind[kind].append(f"SELECT DISTINCT {column} AS text FROM {relation}")
-    unusable: dict[Kind, int] = {}
-    for kind, selects in of_kind.items():
-        table = f"pseudonyms_{kind}"
-        if not selects:
-            con.execute(
-                f"CREATE OR REPLACE TEMP TABLE {table} (text VARCHAR, canonical VARCHAR, pseudonym VARCHAR)"
-            )
-            continue
-        con.execute(
-            f"CREATE OR REPLACE TEMP TABLE told AS SELECT text FROM ({' UNION '.join(selects)}) WHERE text IS NOT NULL"
-        )
-        forms = _find_phones(con, kind, phone_country)
-        con.execute(
-            f"CREATE OR REPLACE TEMP TABLE {table} AS "
-            f"SELECT text, canonical, {hash_sql(keys, 'canonical')} AS pseudonym FROM ("
-            f"SELECT text, {canonical_sql(kind, 'text', 'phone')} AS canonical FROM told LEFT JOIN {forms} USING (text))"
-        )
-        if kind in ("email", "phone"):
-            row = con.execute(f"SELECT count(*) - count(pseudonym) FROM {table}").fetchone()
-            if row and row[0]:
-                unusable[kind] = row[0]
-    return unusable
-
-
-def _find_phones(con: duckdb.DuckDBPyConnection, kind: Kind, country: str | None) -> str:
-    """SQL of a relation (text, phone) with those texts of the table `told` that are telephone numbers."""
-    nothing = "(SELECT NULL::VARCHAR AS text, NULL::VARCHAR AS phone WHERE false)"
-    if kind not in ("user", "email", "phone", "device"):
-        return nothing
-    likely = "true" if kind == "phone" else f"regexp_full_match(text, '{_PHONE}')"
-    texts = con.execute(
-        f"SELECT text FROM told WHERE {likely} AND NOT regexp_full_match(text, '{_EMAIL}')"
-    ).fetchall()
-    if not texts:
-        return nothing
-    forms = pl.DataFrame(
-        {
-            "text": [text for (text,) in texts],
-            "phone": [canonical_phone(text, country) for (text,) in texts],
-        },
-        schema={"text": pl.String, "phone": pl.String},
+    kinds = list(dict.fromkeys(IDENTIFIERS.values()))
+    selects = [
+        f"SELECT DISTINCT '{kind}' AS kind, {column} AS text FROM {relation} WHERE {column} IS NOT NULL"
+        for relation, columns in relations
+        for column, kind in IDENTIFIERS.items()
+        if column in columns
+    ]
+    told = (
+        " UNION ".join(selects) or "SELECT NULL::VARCHAR AS kind, NULL::VARCHAR AS text WHERE false"
     )
-    con.register("found_phones", forms.to_arrow())
-    con.execute("CREATE OR REPLACE TEMP TABLE phone_forms AS FROM found_phones")
+    con.execute(f"CREATE OR REPLACE TEMP TABLE told AS {told}")
+    _find_phones(con, phone_country)
+    cases = " ".join(f"WHEN '{kind}' THEN {canonical_sql(kind, 'text', 'phone')}" for kind in kinds)
+    con.execute(
+        f"CREATE OR REPLACE TEMP TABLE pseudonyms AS "
+        f"SELECT kind, text, canonical, {hash_sql(keys, 'canonical')} AS pseudonym FROM ("
+        f"SELECT kind, text, CASE kind {cases} END AS canonical FROM told LEFT JOIN phone_forms USING (text))"
+    )
+    for kind in kinds:
+        con.execute(
+            f"CREATE OR REPLACE TEMP VIEW pseudonyms_{kind} AS "
+            f"SELECT text, canonical, pseudonym FROM pseudonyms WHERE kind = '{kind}'"
+        )
+    unusable = con.execute(
+        "SELECT kind, count(*) FROM pseudonyms WHERE pseudonym IS NULL GROUP BY kind ORDER BY kind"
+    )
+    return dict(unusable.fetchall())
+
+
+def _find_phones(con: duckdb.DuckDBPyConnection, country: str | None) -> None:
+    """Fill the table `phone_forms` (text, phone) with those texts of the table `told` that are telephone numbers."""
+    texts = con.execute(
+        f"SELECT DISTINCT text FROM told WHERE (kind = 'phone' OR (kind IN ('user', 'email', 'device') "
+        f"AND regexp_full_match(text, '{_PHONE}'))) AND NOT regexp_full_match(text, '{_EMAIL}')"
+    ).fetchall()
+    con.execute("CREATE OR REPLACE TEMP TABLE phone_forms (text VARCHAR, phone VARCHAR)")
+    forms = [(text, canonical_phone(text, country)) for (text,) in texts]
+    if not forms:
+        return
+    frame = pl.DataFrame(forms, schema={"text": pl.String, "phone": pl.String}, orient="row")
+    con.register("found_phones", frame.to_arrow())
+    con.execute("INSERT INTO phone_forms FROM found_phones WHERE phone IS NOT NULL")
     con.unregister("found_phones")
-    return "phone_forms"

@@ -200,7 +200,7 @@ def _identities(settings: Settings) -> list[tuple[Any, ...]]:
 
 def _build(built_lake: BuiltLake) -> None:
     resolve_identities(built_lake.settings, shop.MAIN)
-    run_dbt(built_lake.folder, shop.MAIN, "build", "--exclude", "test_type:unit")
+    run_dbt(built_lake.folder, shop.MAIN, "run")
 
 
 def test_history_follows_a_merge_and_taking_it_back_restores_all_tables(

@@ -87,10 +87,9 @@ def test_another_key_is_named(deployment):
     key = SecretStr("ab" * 32)
     deployment.settings = deployment.settings.model_copy(update={"key": key})
 
-    with pytest.raises(ConfigError, match="rejected lines: encrypted with another key"):
-        deployment.replay()
-    with pytest.raises(ConfigError, match="not the key that this lake was written with"):
-        deployment.extract()
+    for work in (deployment.replay, deployment.extract):
+        with pytest.raises(ConfigError, match="not the key that this lake was written with"):
+            work()
 
 
 @pytest.mark.parametrize(

@@ -64,7 +64,7 @@ def test_segment_each_line_gives_its_records_or_a_reject(load):
         (25, "events", "bad_type", "price: expected a number"),
         (27, "events", "malformed", "the line is not a record of this format"),
     ]
-    assert counts(result) == (36, 30, 1, 5)
+    assert counts(result) == (37, 31, 1, 5)
 
 
 def test_segment_money_of_lines_and_orders(load):
