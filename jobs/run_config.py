@@ -14,6 +14,8 @@ from pydantic import BaseModel, Field, ValidationError
 from jobs.errors import ConfigError, describe_faults
 from jobs.identity.config import IdentityConfig
 from jobs.sources.mapping import SourceConfig
+from jobs.vault import DEFAULT_FIELDS
+from jobs.vault import Field as VaultField
 
 
 class ConsentConfig(BaseModel, frozen=True, extra="forbid"):
@@ -38,16 +40,11 @@ class PredictionConfig(BaseModel, frozen=True, extra="forbid"):
     n_training_cutoffs: int = Field(default=3, ge=1)  # more cut-offs than one steady the estimate
 
 
-VaultField = Literal[
-    "user_id", "email", "phone", "first_name", "last_name", "country", "postal_code"
-]
-
-
 class VaultConfig(BaseModel, frozen=True, extra="forbid"):
     """Which clear values are kept for exports."""
 
     # What names somebody to the shop's own tools; a name or a postal code only where a tool needs it.
-    fields: tuple[VaultField, ...] = ("user_id", "email", "phone")
+    fields: tuple[VaultField, ...] = DEFAULT_FIELDS
 
 
 class RunConfig(BaseModel, frozen=True, extra="forbid"):

@@ -1,5 +1,6 @@
 """`personalake identity`: look at a customer's identifiers, and decide what the rules cannot know."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -136,14 +137,13 @@ def merge(
     """Decide that two customers are one person; the older id stays."""
     from jobs.identity.deciding import plan_merge
 
-    run, keys = _open(config, lake)
-    con = _connect(run)
-    try:
-        decision = plan_merge(con, keys, one, other)
-        _show_effect(con, run, keys, decision)
-    finally:
-        con.close()
-    _follow(run, decision, reason, dry_run=dry_run, later=later)
+    _decide(
+        lambda con, keys: plan_merge(con, keys, one, other),
+        reason,
+        dry_run=dry_run,
+        later=later,
+        places=(config, lake),
+    )
 
 
 @identity_app.command()
@@ -163,14 +163,13 @@ def split(
     """Decide that some identifiers are not this customer's; nothing will join them again."""
     from jobs.identity.deciding import plan_split
 
-    run, keys = _open(config, lake)
-    con = _connect(run)
-    try:
-        decision = plan_split(con, keys, identifiers)
-        _show_effect(con, run, keys, decision)
-    finally:
-        con.close()
-    _follow(run, decision, reason, dry_run=dry_run, later=later)
+    _decide(
+        lambda con, keys: plan_split(con, keys, identifiers),
+        reason,
+        dry_run=dry_run,
+        later=later,
+        places=(config, lake),
+    )
 
 
 @identity_app.command()
@@ -243,15 +242,31 @@ def _count_of(con: duckdb.DuckDBPyConnection, table: str, customer: str) -> int 
     return row[0] if row else None
 
 
-def _follow(run: Any, decision: "Decision", reason: str, *, dry_run: bool, later: bool) -> None:
+def _decide(
+    plan: Callable[[duckdb.DuckDBPyConnection, Any], "Decision"],
+    reason: str,
+    *,
+    dry_run: bool,
+    later: bool,
+    places: tuple[Path | None, Path | None],
+) -> None:
+    """Show what a decision changes, write it down, and let everything follow it."""
     from jobs.identity.deciding import record_decision
 
+    run, keys = _open(*places)
+    con = _connect(run)
+    try:
+        decision = plan(con, keys)
+        _show_effect(con, run, keys, decision)
+    finally:
+        con.close()
     if dry_run:
         out.print("[dim]A dry run: nothing was decided.[/]")
         return
     written = record_decision(run.settings, decision, reason, run.started_at)
     out.print(
-        f"Decision [bold]{written.decision_id}[/] is on record; [bold]personalake identity undo {written.decision_id}[/] takes it back."
+        f"Decision [bold]{written.decision_id}[/] is on record; "
+        f"[bold]personalake identity undo {written.decision_id}[/] takes it back."
     )
     _run_after(run, later=later)
 

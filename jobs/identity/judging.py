@@ -13,7 +13,6 @@ import polars as pl
 from jobs.errors import ConfigError
 from jobs.identity.config import IdentityConfig
 from jobs.keys import KeyRing
-from jobs.settings import PROJECT_ROOT, expand_variables
 from jobs.sources.pseudonyms import make_pseudonym
 
 MODEL = "identity_links"
@@ -44,7 +43,7 @@ def judge_links(
     """
     if config.truth is None:
         return None
-    truth = _read_truth(config, keys)
+    truth = _read_truth(config.truth, keys)
     measured = measure_pairs(con, truth, identifiers.select("identifier", "customer_id"))
     # By login alone: what a shop has that looks only at the number of the account.
     baseline = measure_pairs(con, truth, _join_by_sign_in(links, truth))
@@ -65,9 +64,7 @@ def judge_links(
     )
 
 
-def _read_truth(config: IdentityConfig, keys: KeyRing) -> pl.DataFrame:
-    path = Path(expand_variables(str(config.truth)))
-    path = path if path.is_absolute() else PROJECT_ROOT / path
+def _read_truth(path: Path, keys: KeyRing) -> pl.DataFrame:
     try:
         truth = pl.read_csv(path, infer_schema=False)
     except (OSError, pl.exceptions.PolarsError) as err:

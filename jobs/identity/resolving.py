@@ -261,7 +261,17 @@ def _append_changes(
     latest = con.execute("SELECT max(as_of) FROM lake.ops.runs WHERE stage = ?", [STAGE]).fetchone()
     if latest is not None and latest[0] is not None and latest[0] > request.as_of:
         return
-    rows = changes.with_columns(
+    # After a run for an earlier day the same merges are found once more.
+    told = con.execute(
+        """
+        SELECT change, customer_id, new_customer_id FROM lake.identity.changes
+        QUALIFY row_number() OVER (
+            PARTITION BY least(customer_id, new_customer_id), greatest(customer_id, new_customer_id)
+            ORDER BY changed_at DESC, rowid DESC
+        ) = 1
+        """
+    ).pl()
+    rows = changes.join(told, on=told.columns, how="anti").with_columns(
         as_of=pl.lit(request.as_of), changed_at=pl.lit(request.started_at), run_id=pl.lit(run_id)
     )
     append_rows(con, "identity.changes", rows)

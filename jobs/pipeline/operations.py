@@ -10,7 +10,7 @@ from typing import Any
 from jobs.errors import ConfigError
 from jobs.lake.tables import TABLES
 from jobs.pipeline.record import EXTRACT, IDENTITIES, MARTS, find_upstream, is_done, record
-from jobs.pipeline.run import PipelineRun, resolve_as_of
+from jobs.pipeline.run import PipelineRun, find_beside, resolve_as_of
 from jobs.pipeline.training import JOBS
 from jobs.stages import digest_of, make_run_id
 
@@ -122,7 +122,10 @@ def resolve_identities(run: PipelineRun) -> dict[str, int]:
     if is_done(run, IDENTITIES, run_id):
         return {}
     keys = load_keys(run.settings, run.config.people)
-    return resolve(run.settings, request, run_id, config_digest, run.config.identity, keys)
+    config = run.config.identity
+    if config.truth is not None:
+        config = config.model_copy(update={"truth": find_beside(run, config.truth)})
+    return resolve(run.settings, request, run_id, config_digest, config, keys)
 
 
 def check_ml(run: PipelineRun) -> None:

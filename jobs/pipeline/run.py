@@ -8,7 +8,7 @@ from typing import Any, Literal
 from jobs.errors import ConfigError, InputDataError
 from jobs.lake import connect
 from jobs.run_config import RunConfig, load_run_config
-from jobs.settings import PROJECT_ROOT, Settings, load_settings
+from jobs.settings import PROJECT_ROOT, Settings, expand_variables, load_settings
 from jobs.stages import StageRequest
 
 
@@ -159,8 +159,17 @@ def _find_data_end(settings: Settings) -> datetime:
     return midnight + timedelta(days=1)
 
 
-def find_segments_dir(run: PipelineRun) -> Path:
-    """The folder of the rule segments: absolute, beside the configuration, or in the project."""
-    name = run.config.segments
+def find_beside(run: PipelineRun, name: Path) -> Path:
+    """A place that the configuration names: absolute, beside the configuration, or in the project; may hold `${VARIABLES}`.
+
+    Raises:
+        ConfigError: a variable is not set.
+    """
+    name = Path(expand_variables(str(name)))
     beside = run.config_path.parent / name
-    return beside if beside.is_dir() else PROJECT_ROOT / name
+    return beside if beside.exists() else PROJECT_ROOT / name
+
+
+def find_segments_dir(run: PipelineRun) -> Path:
+    """The folder of the rule segments."""
+    return find_beside(run, run.config.segments)
