@@ -1,4 +1,8 @@
-"""What the demo shop plants for identity resolution, read back from its files."""
+"""What the demo shop plants for identity resolution, read back from its files.
+
+The ignored types are of polars' cells, which have none until the frame is read, and of
+`canonical`, which may give None elsewhere but not for what the shop writes.
+"""
 
 from collections import defaultdict
 from pathlib import Path
