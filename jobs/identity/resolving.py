@@ -210,9 +210,10 @@ def run(
     def write(con: duckdb.DuckDBPyConnection) -> dict[str, int]:
         create_tables(con)
         check_not_rotated(con, ring)
-        for table, frame in (("identifiers", found.identifiers), ("links", found.links)):
-            con.execute(f"DELETE FROM lake.identity.{table}")
-            append_rows(con, f"identity.{table}", frame.with_columns(run_id=pl.lit(run_id)))
+        _replace_changed(con, "identifiers", ["identifier"], found.identifiers, run_id)
+        _replace_changed(
+            con, "links", ["identifier", "other_identifier", "link_kind"], found.links, run_id
+        )
         _append_changes(con, found.changes, request, run_id)
         counts = {
             "identifiers": found.identifiers.height,
@@ -250,6 +251,37 @@ def run(
         time.perf_counter() - started,
     )
     return counts
+
+
+def _replace_changed(
+    con: duckdb.DuckDBPyConnection, table: str, keys: list[str], frame: pl.DataFrame, run_id: str
+) -> None:
+    """Make a table hold a frame; rows that are there already stay as they are, so that its changes are those of the world."""
+    if con.execute(f"SELECT 1 FROM lake.identity.{table} LIMIT 1").fetchone() is None:
+        append_rows(con, f"identity.{table}", frame.with_columns(run_id=pl.lit(run_id)))
+        return
+    columns = ", ".join(frame.columns)
+    matched = " AND ".join(f"old.{key} = changed.{key}" for key in keys)
+    con.register("new_rows", frame.to_arrow())
+    try:
+        con.execute(
+            f"""
+            CREATE OR REPLACE TEMP TABLE changed_rows AS
+            SELECT {columns} FROM new_rows EXCEPT SELECT {columns} FROM lake.identity.{table}
+            """
+        )
+        con.execute(
+            f"""
+            DELETE FROM lake.identity.{table} AS old
+            WHERE EXISTS (SELECT 1 FROM temp.changed_rows AS changed WHERE {matched})
+                OR NOT EXISTS (SELECT 1 FROM new_rows AS changed WHERE {matched})
+            """
+        )
+        changed = con.execute(f"SELECT {columns} FROM temp.changed_rows ORDER BY ALL").pl()
+        append_rows(con, f"identity.{table}", changed.with_columns(run_id=pl.lit(run_id)))
+        con.execute("DROP TABLE temp.changed_rows")
+    finally:
+        con.unregister("new_rows")
 
 
 def _append_changes(
