@@ -26,3 +26,26 @@
 {% macro currency_code(expression) -%}
     upper({{ text_or_null(expression) }})
 {%- endmacro %}
+
+
+{# A value with what places it in time, so that parts of a table can be aggregated one by one: `max` of stamps is the latest. #}
+{% macro stamped(value, instant, tie_break) -%}
+    struct_pack(at_instant := {{ instant }}, tie_break := {{ tie_break }}, stamped_value := {{ value }})
+{%- endmacro %}
+
+
+{# The versions of an attribute of an item, a list in the order in which they became known. #}
+{% macro versions_of(attribute) -%}
+    list(struct_pack(known_at := known_at, value := value) order by known_at) filter (where attribute = '{{ attribute }}')
+{%- endmacro %}
+
+
+{# The element of a list that is in force at an instant: the latest one known by then, else the first there is. #}
+{% macro in_force(versions, instant) -%}
+    case
+        when len({{ versions }}) = 1 then {{ versions }}[1]
+        else coalesce(
+            list_last(list_filter({{ versions }}, lambda version: version.known_at <= {{ instant }})), {{ versions }}[1]
+        )
+    end
+{%- endmacro %}

@@ -1,7 +1,8 @@
-{{ config(alias='order_lines') }}
+{{ config(materialized='incremental', incremental_strategy='append', pre_hook="{{ forget_touched('customer_id') }}", alias='order_lines', on_schema_change='append_new_columns') }}
 
 with order_lines as (
     select * from {{ ref('int_order_lines') }}
+    where {{ is_touched('customer_id') }}
 ),
 
 refunds as (
@@ -10,6 +11,7 @@ refunds as (
         sum(refunded_quantity) as refunded_quantity,
         sum(refunded_value) as refunded_value
     from {{ ref('int_refunds') }}
+    where {{ is_touched('customer_id') }}
     group by order_line_id
 ),
 

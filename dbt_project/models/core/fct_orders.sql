@@ -1,7 +1,8 @@
-{{ config(alias='orders') }}
+{{ config(materialized='incremental', incremental_strategy='append', pre_hook="{{ forget_touched('customer_id') }}", alias='orders', on_schema_change='append_new_columns') }}
 
 with order_lines as (
     select * from {{ ref('int_order_lines') }}
+    where {{ is_touched('customer_id') }}
 ),
 
 refunds as (
@@ -9,6 +10,7 @@ refunds as (
         order_id,
         sum(refunded_value) as refunded_value
     from {{ ref('int_refunds') }}
+    where {{ is_touched('customer_id') }}
     group by order_id
 ),
 

@@ -1,7 +1,8 @@
-{{ config(alias='sessions') }}
+{{ config(materialized='incremental', incremental_strategy='append', pre_hook="{{ forget_touched('customer_id') }}", alias='sessions', on_schema_change='append_new_columns') }}
 
 with events as (
-    select * from {{ ref('int_events') }} where session_id is not null
+    select * from {{ ref('int_events') }}
+    where session_id is not null and {{ is_touched('customer_id') }}
 ),
 
 orders as (
@@ -9,6 +10,7 @@ orders as (
         session_id,
         count(distinct order_id) as count_orders
     from {{ ref('int_order_lines') }}
+    where {{ is_touched('customer_id') }}
     group by session_id
 ),
 

@@ -1,3 +1,5 @@
+{{ config(materialized='incremental', incremental_strategy='append', pre_hook="{{ forget_touched('anonymous_id') }}") }}
+
 with links as (
     select * from {{ source('identity', 'links') }}
 ),
@@ -45,6 +47,7 @@ visits as (
 named as (
     select
         event_id,
+        anonymous_id,
         person,
         coalesce(
             last_value(person ignore nulls) over up_to_here, first_value(person ignore nulls) over from_here
@@ -67,6 +70,7 @@ named as (
 final as (
     select
         event_id,
+        anonymous_id,
         identifier,
         linked_at
     from named

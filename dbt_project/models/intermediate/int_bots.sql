@@ -1,3 +1,5 @@
+{{ config(materialized='incremental', incremental_strategy='append', pre_hook="{{ forget_touched('actor_id') }}") }}
+
 {% set pace_gaps = var('bot_pace_gaps') | int(1) %}
 {% set max_views = var('bot_views_without_pause') | int(1) %}
 {% set pause_ms = 1000 * (var('bot_pause_seconds') | int(1)) %}
@@ -5,12 +7,12 @@
 
 with flagged as (
     select
-        coalesce(actor_id, 'nobody') as actor_id,
+        {{ actor_key('actor_id') }} as actor_id,
         coalesce(bot_rule, 'flagged') as rule,
         count(*) as n_events,
         min(occurred_at) as first_event_at,
         max(occurred_at) as last_event_at
-    from {{ ref('stg_events') }}
+    from {{ tracked_events() }}
     where is_bot
     group by 1, 2
 ),
@@ -21,7 +23,7 @@ events as (
         event_type,
         occurred_at,
         epoch_us(occurred_at) // 60000000 as minute
-    from {{ ref('stg_events') }}
+    from {{ tracked_events() }}
     where not is_bot and actor_id is not null
 ),
 

@@ -1,13 +1,18 @@
+{{ config(materialized='incremental', incremental_strategy='append', pre_hook="{{ forget_touched('customer_id') }}") }}
+
 with events as (
     select * from {{ ref('int_events') }}
+    where {{ is_touched('customer_id') }}
 ),
 
 order_lines as (
     select * from {{ ref('int_order_lines') }}
+    where {{ is_touched('customer_id') }}
 ),
 
 refunds as (
     select * from {{ ref('int_refunds') }}
+    where {{ is_touched('customer_id') }}
 ),
 
 event_days as (

@@ -1,3 +1,5 @@
+{{ config(materialized='incremental', incremental_strategy='append', pre_hook="{{ forget_touched('customer_id') }}") }}
+
 with events as (
     select * from {{ ref('int_source_events') }}
 ),
@@ -44,7 +46,12 @@ owned as (
 ),
 
 items as (
-    select * from {{ ref('int_items') }}
+    select
+        item_id,
+        {{ versions_of('category') }} as categories,
+        {{ versions_of('brand') }} as brands
+    from {{ ref('int_item_versions') }}
+    group by item_id
 ),
 
 exchange_rates as (
@@ -105,8 +112,15 @@ resolved as (
         events.device,
         events.country,
         events.region,
-        coalesce(events.category, items.category) as category,
-        coalesce(events.brand, items.brand) as brand,
+        {% for attribute, versions in [('category', 'categories'), ('brand', 'brands')] -%}
+            coalesce(
+                events.{{ attribute }}, {{ in_force('items.' ~ versions, 'events.received_at') }}.value
+            ) as {{ attribute }},
+            case
+                when events.{{ attribute }} is null
+                    then {{ in_force('items.' ~ versions, 'events.received_at') }}.known_at
+            end as {{ attribute }}_known_at,
+        {% endfor -%}
         coalesce(identities.customer_id, events.owner) as customer_id,
         coalesce(identities.is_registered, events.owner != events.anonymous_id, events.anonymous_id is null)
             as is_registered,
@@ -179,11 +193,13 @@ sessions_of_orders as (
 
 final as (
     select
-        resolved.*,
+        resolved.* exclude (category_known_at, brand_known_at),
         coalesce(sessions.session_id, sessions_of_orders.session_id) as session_id,
         coalesce(sessions.session_id, sessions_of_orders.session_id) is not null as is_session_event,
         {{ utc_date('resolved.occurred_at') }} as event_date,
-        {{ known_date('resolved.known_at', utc_date('resolved.occurred_at')) }} as known_date
+        {{ known_date('resolved.known_at', utc_date('resolved.occurred_at')) }} as known_date,
+        {{ known_date('resolved.category_known_at', utc_date('resolved.occurred_at')) }} as category_known_date,
+        {{ known_date('resolved.brand_known_at', utc_date('resolved.occurred_at')) }} as brand_known_date
     from resolved
     left join sessions on resolved.event_id = sessions.event_id
     left join sessions_of_orders on resolved.event_id = sessions_of_orders.event_id

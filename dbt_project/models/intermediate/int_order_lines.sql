@@ -1,3 +1,5 @@
+{{ config(materialized='incremental', incremental_strategy='append', pre_hook="{{ forget_touched('customer_id') }}") }}
+
 with purchases as (
     select
         *,
@@ -8,7 +10,7 @@ with purchases as (
         ) as resolved_order_id,
         coalesce(line_amount, {{ product('original_price', 'quantity') }}, 0) as original_value
     from {{ ref('int_events') }}
-    where event_type = 'purchase'
+    where event_type = 'purchase' and {{ is_touched('customer_id') }}
 ),
 
 lines as (

@@ -1,10 +1,12 @@
+{{ config(materialized='incremental', incremental_strategy='append', pre_hook="{{ forget_touched('customer_id') }}") }}
+
 with refunds as (
     select
         *,
         -- Of the order as a whole, by an amount and not by its pieces.
         item_id is null and original_price is not null as is_amount
     from {{ ref('int_events') }}
-    where event_type = 'refund'
+    where event_type = 'refund' and {{ is_touched('customer_id') }}
 ),
 
 -- The pieces of one item in one order stand in a row, the latest line first; refunds take them from the front.
@@ -17,7 +19,7 @@ lines as (
             rows between unbounded preceding and current row
         ) as last_piece
     from {{ ref('int_order_lines') }}
-    where quantity > 0
+    where quantity > 0 and {{ is_touched('customer_id') }}
 ),
 
 order_items as (

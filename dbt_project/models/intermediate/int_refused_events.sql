@@ -1,3 +1,5 @@
+{{ config(materialized='incremental', incremental_strategy='append', pre_hook="{{ forget_touched('actor_key') }}") }}
+
 with borrowed_visits as (
     select * from {{ ref('int_borrowed_visits') }}
 ),
@@ -37,6 +39,7 @@ flags as (
 judged as (
     select
         events.event_id,
+        events.actor_id,
         events.event_type,
         events.order_id,
         case
@@ -72,6 +75,7 @@ sightings as (
 seen_orders as (
     select
         orders.event_id,
+        {{ actor_key('orders.actor_id', 'orders.order_id') }} as actor_key,
         case when decided.state is null then sightings.rule when decided.state != 'granted' then 'decision' end as rule
     from {{ ref('int_source_events') }} as orders
     left join borrowed_visits on orders.event_id = borrowed_visits.event_id
@@ -83,11 +87,13 @@ seen_orders as (
 final as (
     select
         event_id,
+        actor_id as actor_key,
         rule
     from refused
     union all
     select
         event_id,
+        actor_key,
         rule
     from seen_orders
     where rule is not null

@@ -1,3 +1,5 @@
+{{ config(materialized='incremental', incremental_strategy='append', pre_hook="{{ forget_touched('actor_key') }}") }}
+
 {% set same_line = 'item_id, title, price, quantity' %}
 {% set before = 'order by occurred_at range between unbounded preceding and interval 1 microsecond preceding' %}
 
@@ -13,7 +15,7 @@ with tracked as (
         title,
         price,
         quantity
-    from {{ ref('stg_events') }}
+    from {{ tracked_events() }}
     where event_type in ('purchase', 'refund') and not is_bot
 ),
 
@@ -24,6 +26,7 @@ shop_orders as (
         bool_or(line_type = 'sale') as has_sales,
         bool_or(line_type = 'return' or is_test) as has_returns
     from {{ ref('stg_orders') }}
+    where {{ is_touched(order_key('order_id')) }}
     group by order_id
 ),
 
@@ -60,6 +63,7 @@ firings as (
 ruled as (
     select
         tracked.event_id,
+        {{ actor_key('tracked.actor_id', 'tracked.order_id') }} as actor_key,
         case
             when tracked.event_type = 'purchase' and shop_orders.has_sales then 'told_by_shop'
             when tracked.event_type = 'refund' and shop_orders.has_returns then 'told_by_shop'
@@ -74,6 +78,7 @@ ruled as (
 final as (
     select
         event_id,
+        actor_key,
         rule
     from ruled
     where rule is not null

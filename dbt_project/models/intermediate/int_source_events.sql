@@ -1,7 +1,7 @@
 {{ config(materialized='view') }}
 
 with tracked as (
-    select * from {{ ref('stg_events') }}
+    select * from {{ tracked_events() }}
 ),
 
 set_aside as (
@@ -10,6 +10,7 @@ set_aside as (
 
 untracked as (
     select * from {{ ref('int_untracked_events') }}
+    where {{ is_touched('record_key') }}
 ),
 
 final as (

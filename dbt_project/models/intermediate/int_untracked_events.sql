@@ -1,18 +1,25 @@
+{{ config(materialized='incremental', incremental_strategy='append', pre_hook="{{ forget_touched('record_key') }}") }}
+
 with orders as (
     select * from {{ ref('stg_orders') }}
-    where line_type in ('sale', 'return') and not is_test
+    where
+        line_type in ('sale', 'return')
+        and not is_test
+        and {{ is_touched(actor_key('cast(null as varchar)')) }}
 ),
 
 messages as (
     select * from {{ ref('stg_messages') }}
+    where {{ is_touched(actor_key('coalesce(anonymous_id, identifier)', 'null')) }}
 ),
 
 feedback as (
     select * from {{ ref('stg_feedback') }}
+    where {{ is_touched(actor_key('coalesce(anonymous_id, identifier)', 'null')) }}
 ),
 
 purchases as (
-    select * from {{ ref('stg_events') }}
+    select * from {{ tracked_events() }}
     where event_type = 'purchase' and not is_bot
 ),
 
@@ -95,12 +102,14 @@ order_lines as (
 final as (
     select
         * exclude (person),
+        {{ actor_key('cast(null as varchar)') }} as record_key,
         coalesce(person, anonymous_id) as identifier,
         coalesce(anonymous_id, person) as actor_id
     from order_lines
     union all by name
     select
         message_event_id as event_id,
+        {{ actor_key('coalesce(anonymous_id, identifier)', 'null') }} as record_key,
         'messages' as entity,
         source,
         case
@@ -127,6 +136,7 @@ final as (
     union all by name
     select
         feedback_id as event_id,
+        {{ actor_key('coalesce(anonymous_id, identifier)', 'null') }} as record_key,
         'feedback' as entity,
         source,
         case feedback_type

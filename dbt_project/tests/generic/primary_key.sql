@@ -1,5 +1,5 @@
-{# The columns together are never null and never repeated: one query instead of one test a column. #}
-{% test primary_key(model, columns) %}
+{# The columns together are never repeated and, unless `nullable`, never null: one query instead of one test a column. #}
+{% test primary_key(model, columns, nullable=false) %}
     select
         {{ columns | join(', ') }},
         count(*) as n_rows
@@ -7,7 +7,9 @@
     group by {{ columns | join(', ') }}
     having
         count(*) > 1
-        {% for column in columns %}
-            or {{ column }} is null
-        {% endfor %}
+        {% if not nullable %}
+            {% for column in columns %}
+                or {{ column }} is null
+            {% endfor %}
+        {% endif %}
 {% endtest %}

@@ -1,11 +1,13 @@
-{{ config(alias='customer_events') }}
+{{ config(materialized='incremental', incremental_strategy='append', pre_hook="{{ forget_touched('customer_id') }}", alias='customer_events', on_schema_change='append_new_columns') }}
 
 with events as (
     select * from {{ ref('int_events') }}
+    where {{ is_touched('customer_id') }}
 ),
 
 order_lines as (
     select * from {{ ref('int_order_lines') }}
+    where {{ is_touched('customer_id') }}
 ),
 
 refunds as (
@@ -14,6 +16,7 @@ refunds as (
         min(order_id) as order_id,
         sum(refunded_value) as refunded_value
     from {{ ref('int_refunds') }}
+    where {{ is_touched('customer_id') }}
     group by refund_event_id
 ),
 

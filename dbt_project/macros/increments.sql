@@ -1,0 +1,106 @@
+{# Builds that recompute only what has changed. The caller (jobs/pipeline/increments.py) says since when: without
+   `since_snapshot` every table is replaced, as with --full-refresh. #}
+{% macro is_increment() -%}
+    {{ return(not flags.FULL_REFRESH and var('since_snapshot') is not none) }}
+{%- endmacro %}
+
+
+{# dbt's own macro of this name: whether an incremental model is replaced. Models that keep history say `full_refresh=false`. #}
+{% macro should_full_refresh() -%}
+    {%- set configured = config.get('full_refresh') -%}
+    {{ return(configured if configured is not none else not is_increment()) }}
+{%- endmacro %}
+
+
+{# Before an increment: take away the rows that it makes anew. #}
+{% macro forget_touched(column) -%}
+    {%- set keys = touched_keys() -%}
+    {%- if execute and is_increment() -%}
+        {%- if load_relation(this) is none -%}
+            {{ exceptions.raise_compiler_error(this ~ " is not there: build with --full-refresh") }}
+        {%- endif -%}
+        delete from {{ this }} where {{ column }} in ({{ keys }})
+    {%- endif -%}
+{%- endmacro %}
+
+
+{# The keys whose rows an increment makes anew. #}
+{% macro touched_keys() -%}
+    {%- if not execute or is_increment() -%}
+        select touched_key from {{ ref('int_touched') }}
+    {%- endif -%}
+{%- endmacro %}
+
+
+{# The condition that a row is one which an increment makes anew; true in a full build. #}
+{% macro is_touched(column) -%}
+    {%- set keys = touched_keys() -%}
+    {%- if is_increment() -%} {{ column }} in ({{ keys }}) {%- else -%} true {%- endif -%}
+{%- endmacro %}
+
+
+{# The trackers' events that a build works on: all, or in an increment those of the touched actors. #}
+{% macro tracked_events() -%}
+    {%- if not execute -%}
+        {%- do ref('int_touched_events') -%}
+    {%- endif -%}
+    {{ ref('int_touched_events') if execute and is_increment() else ref('stg_events') }}
+{%- endmacro %}
+
+
+{# Whose a record is: the actor's; without one the order's, or everybody's. #}
+{% macro actor_key(actor_id, order_id='order_id') -%}
+    coalesce({{ actor_id }}, {{ order_key(order_id) }}, 'nobody')
+{%- endmacro %}
+
+
+{# An order among the keys that records tell. #}
+{% macro order_key(order_id) -%}
+    'order ' || {{ order_id }}
+{%- endmacro %}
+
+
+{# What a table of this project held when the last build had ended. #}
+{% macro formerly(schema, table) -%}
+    {{ target.database }}.{{ schema }}.{{ table }} at (version => {{ var('built_snapshot') }})
+{%- endmacro %}
+
+
+{# The rows that came into a table of Python's, or went, since the last build began. #}
+{% macro changed_rows(schema, table, columns) -%}
+    {%- set span = var('since_snapshot') ~ ', ' ~ var('until_snapshot') -%}
+    select {{ columns }}
+    from ducklake_table_insertions('{{ target.database }}', '{{ schema }}', '{{ table }}', {{ span }})
+    union all
+    select {{ columns }}
+    from ducklake_table_deletions('{{ target.database }}', '{{ schema }}', '{{ table }}', {{ span }})
+{%- endmacro %}
+
+
+{# The instant of the last build. #}
+{% macro since_as_of() -%}
+    cast('{{ var("since_as_of") }}' as timestamp with time zone)
+{%- endmacro %}
+
+
+{# Items that the catalogue described in full when the last build ended, and no longer does. #}
+{% macro no_longer_described() -%}
+    select item_id from {{ formerly('intermediate', 'int_described_items') }} where is_complete
+    except
+    select item_id from {{ ref('int_described_items') }} where is_complete
+{%- endmacro %}
+
+
+{# Before an increment of int_item_sightings: its rows of changed files, and of items that need none or need them all. #}
+{% macro forget_sightings() -%}
+    {%- if not execute -%}
+        {%- do ref('int_described_items') -%}
+        {%- do ref('int_changed_records') -%}
+    {%- elif is_increment() -%}
+        delete from {{ this }}
+        where
+            file_id in (select file_id from {{ ref('int_changed_records') }})
+            or item_id in (select item_id from {{ ref('int_described_items') }} where is_complete)
+            or item_id in ({{ no_longer_described() }})
+    {%- endif -%}
+{%- endmacro %}

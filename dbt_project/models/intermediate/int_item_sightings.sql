@@ -1,0 +1,80 @@
+{# A file's rows come and go together, so an increment reads the changed files; and all of them for an item that the catalogue
+   no longer describes. #}
+{% set attributes = ['title', 'category', 'brand', 'price'] %}
+{{ config(materialized='incremental', incremental_strategy='append', pre_hook="{{ forget_sightings() }}") }}
+
+with described as (
+    select item_id from {{ ref('int_described_items') }} where is_complete
+),
+
+{% if is_increment() %}
+changed_files as (
+    select file_id from {{ ref('int_changed_records') }}
+),
+
+undescribed as (
+    select item_id from ({{ no_longer_described() }})
+),
+{% endif %}
+
+events as (
+    {% for model in ['stg_events', 'stg_orders'] -%}
+        {%- set of_orders = model == 'stg_orders' %}
+        select
+            file_id,
+            {{ 'order_line_id' if of_orders else 'event_id' }} as event_id,
+            {{ 'ordered_at' if of_orders else 'occurred_at' }} as occurred_at,
+            received_at,
+            item_id,
+            title,
+            category,
+            brand,
+            price,
+            currency
+        from {{ ref(model) }}
+        where
+            item_id is not null
+            and {{ "line_type = 'sale' and not is_test" if of_orders else "not is_bot and event_type != 'refund'" }}
+            and item_id not in (select described.item_id from described)
+            {% if is_increment() -%}
+                and (
+                    file_id in (select changed_files.file_id from changed_files)
+                    or item_id in (select undescribed.item_id from undescribed)
+                )
+            {%- endif %}
+        {{ "union all" if not loop.last }}
+    {% endfor %}
+),
+
+stamps as (
+    select
+        file_id,
+        item_id,
+        {% for attribute in ['category', 'brand'] -%}
+            min({{ stamped(attribute, 'received_at', 'event_id') }}) filter (where {{ attribute }} is not null)
+                as first_{{ attribute }},
+        {% endfor -%}
+        {% for attribute in attributes -%}
+            max({{ stamped(attribute, 'occurred_at', 'event_id') }}) filter (where {{ attribute }} is not null)
+                as last_{{ attribute }},
+        {% endfor -%}
+        arg_max_null(currency, row(occurred_at, event_id)) filter (where price is not null) as currency
+    from events
+    group by file_id, item_id
+),
+
+-- In columns of their own: DuckLake cannot read instants within structures of small tables.
+final as (
+    select
+        file_id,
+        item_id,
+        {% for stamp in ['first_category', 'first_brand'] + ['last_title', 'last_category', 'last_brand', 'last_price'] -%}
+            {{ stamp }}.stamped_value as {{ stamp }},
+            {{ stamp }}.at_instant as {{ stamp }}_at,
+            {{ stamp }}.tie_break as {{ stamp }}_event_id,
+        {% endfor -%}
+        currency
+    from stamps
+)
+
+select * from final
