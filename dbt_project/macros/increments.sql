@@ -104,3 +104,26 @@
             or item_id in ({{ no_longer_described() }})
     {%- endif -%}
 {%- endmacro %}
+
+
+{# Let a query's joins be made as written, each from the table on its right: DuckDB expects too little of long chains of them, and
+   would keep the events in memory instead of what they are joined to. #}
+{% macro join_as_written() -%}
+    set disabled_optimizers = 'join_order,build_side_probe_side'
+{%- endmacro %}
+
+
+{% macro join_freely() -%}
+    set disabled_optimizers = ''
+{%- endmacro %}
+
+
+{# Write down that a build has begun: after one that did not end, or that somebody started by hand, the next is a full one. #}
+{% macro note_beginning() -%}
+    {%- if execute and flags.WHICH in ('build', 'run', 'seed', 'snapshot') and var('stage') != 'build_marts' -%}
+        {%- do run_query("create schema if not exists " ~ target.database ~ ".intermediate") -%}
+        {%- do run_query(
+            "create or replace table " ~ target.database ~ ".intermediate.begun_build as select '" ~ var('build_id') ~ "' as build_id"
+        ) -%}
+    {%- endif -%}
+{%- endmacro %}

@@ -10,15 +10,15 @@
 {%- endmacro %}
 
 
-{# The UTC day of an instant, whatever the session's time zone is. #}
+{# The UTC day of an instant, whatever the session's time zone is. Arithmetic on microseconds takes a tenth of a calendar's time. #}
 {% macro utc_date(instant) -%}
-    cast(timezone('UTC', {{ instant }}) as date)
+    cast(make_timestamp(epoch_us({{ instant }})) as date)
 {%- endmacro %}
 
 
 {# The first day at whose end something is known: midnight itself still belongs to the day that it ends. #}
 {% macro known_date(instant, event_date) -%}
-    greatest({{ utc_date(instant ~ ' - interval 1 microsecond') }}, {{ event_date }})
+    greatest(cast(make_timestamp(epoch_us({{ instant }}) - 1) as date), {{ event_date }})
 {%- endmacro %}
 
 
@@ -44,5 +44,11 @@
 
 {# Seconds from one instant to another. #}
 {% macro seconds_between(earlier, later) -%}
-    cast(date_diff('second', {{ earlier }}, {{ later }}) as bigint)
+    (epoch_us({{ later }}) // 1000000 - epoch_us({{ earlier }}) // 1000000)
+{%- endmacro %}
+
+
+{# Whether more than so many seconds lie between two instants, to the microsecond. #}
+{% macro is_longer_apart(earlier, later, seconds) -%}
+    epoch_us({{ later }}) - epoch_us({{ earlier }}) > {{ seconds | int(1) }} * 1000000
 {%- endmacro %}

@@ -625,6 +625,21 @@ _DEFINITIONS = (
     ),
     Table(
         "ops",
+        "builds",
+        "One row: the last build of the features that ended well, and what of the lake it had seen.",
+        {
+            "run_id": "VARCHAR",
+            "as_of": "TIMESTAMP WITH TIME ZONE",
+            "basis_digest": "VARCHAR",  # of code, settings and keys: with others every row is made anew
+            "cutoff_dates": "VARCHAR",  # JSON list
+            "source_snapshot": "BIGINT",  # the lake's when it began
+            "built_snapshot": "BIGINT",  # and when it had ended
+            "is_increment": "BOOLEAN",
+        },
+        ("run_id", "as_of", "basis_digest", "cutoff_dates", "source_snapshot", "built_snapshot"),
+    ),
+    Table(
+        "ops",
         "quality_results",
         "One row per expectation per gate run.",
         {

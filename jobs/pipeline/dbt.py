@@ -1,12 +1,13 @@
 """The two dbt stages: what dbt is to build, and the record of what it built. dbt itself is started by whoever runs the stage."""
 
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from jobs.consent import export_silence, load_run_policy
 from jobs.lake import connect
+from jobs.pipeline.increments import plan_build, record_build
 from jobs.pipeline.record import FEATURES, IDENTITIES, MARTS, find_upstream, is_done, record
 from jobs.pipeline.run import PipelineRun, resolve_as_of
 from jobs.pipeline.training import JOBS, make_config
@@ -25,6 +26,8 @@ class DbtPlan:
     upstream_run_id: str
     variables: dict[str, Any]
     is_done: bool
+    # No part of what the run's id digests: another way to the same tables.
+    increment: dict[str, Any] = field(default_factory=dict)
 
 
 def _variables(run: PipelineRun) -> dict[str, Any]:
@@ -71,14 +74,19 @@ def _plan(run: PipelineRun, stage: str) -> DbtPlan:
     upstream = find_upstream(run, _UPSTREAM[stage])
     variables = _variables(run)
     run_id = make_run_id(stage, run.request(upstream), digest_of(variables))
-    return DbtPlan(run_id, upstream, variables, is_done(run, stage, run_id))
+    increment = plan_build(run.settings, run_id, variables) if stage == FEATURES else {}
+    return DbtPlan(run_id, upstream, variables, is_done(run, stage, run_id), increment)
 
 
 def plan_dbt(run: PipelineRun, stage: str) -> dict[str, Any]:
     """The payload of a dbt stage: the run, dbt's variables, and whether its tables hold this very run already."""
     run = resolve_as_of(run)
     plan = _plan(run, stage)
-    return {**run.to_payload(), "plan": asdict(plan), "variables": plan.variables}
+    return {
+        **run.to_payload(),
+        "plan": asdict(plan),
+        "variables": {**plan.variables, **plan.increment, "stage": stage},
+    }
 
 
 def record_dbt(run: PipelineRun, stage: str) -> None:
@@ -107,3 +115,5 @@ def record_dbt(run: PipelineRun, stage: str) -> None:
         con.close()
     started = time.perf_counter() - run.elapsed_seconds
     record(run, stage, plan.run_id, request, digest_of(plan.variables), counts, started)
+    if stage == FEATURES:
+        record_build(run.settings, plan.run_id, {**plan.variables, **plan.increment})

@@ -23,8 +23,9 @@ seen as (
         case when events.identifier != events.anonymous_id then events.identifier end as person,
         case when events.identifier != events.anonymous_id then events.received_at end as named_at,
         coalesce(
-            events.occurred_at - lag(events.occurred_at) over visit_order
-            > interval '{{ var("inactivity_minutes") }} minutes',
+            {{ is_longer_apart(
+                'lag(events.occurred_at) over visit_order', 'events.occurred_at', 60 * (var('inactivity_minutes') | int(1))
+            ) }},
             true
         ) as is_start
     from events

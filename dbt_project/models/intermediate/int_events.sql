@@ -1,4 +1,4 @@
-{{ config(materialized='incremental', incremental_strategy='append', pre_hook="{{ forget_touched('customer_id') }}") }}
+{{ config(materialized='incremental', incremental_strategy='append', pre_hook=["{{ forget_touched('customer_id') }}", "{{ join_as_written() }}"], post_hook="{{ join_freely() }}") }}
 
 with events as (
     select * from {{ ref('int_source_events') }}
@@ -142,8 +142,11 @@ paused as (
         customer_id,
         occurred_at,
         coalesce(
-            occurred_at - lag(occurred_at) over (partition by customer_id order by occurred_at, event_id)
-            > interval '{{ var("inactivity_minutes") }} minutes',
+            {{ is_longer_apart(
+                'lag(occurred_at) over (partition by customer_id order by occurred_at, event_id)',
+                'occurred_at',
+                60 * (var('inactivity_minutes') | int(1))
+            ) }},
             true
         ) as is_start
     from resolved
@@ -187,8 +190,9 @@ sessions_of_orders as (
             untracked_orders.customer_id = sessions_of_buyers.customer_id
             and untracked_orders.occurred_at >= sessions_of_buyers.occurred_at
     where
-        untracked_orders.occurred_at - sessions_of_buyers.occurred_at
-        <= interval '{{ var("inactivity_minutes") }} minutes'
+        not {{ is_longer_apart(
+            'sessions_of_buyers.occurred_at', 'untracked_orders.occurred_at', 60 * (var('inactivity_minutes') | int(1))
+        ) }}
 ),
 
 final as (
@@ -206,4 +210,3 @@ final as (
 )
 
 select * from final
-order by customer_id, occurred_at, event_id
