@@ -106,6 +106,49 @@
 {%- endmacro %}
 
 
+{# The cut-off dates of this run of whose untouched customers the features stand already. #}
+{% macro built_dates() -%}
+    {{ return(var('built_dates') if is_increment() else []) }}
+{%- endmacro %}
+
+
+{# Those whose features are computed for all customers. #}
+{% macro unbuilt_dates() -%}
+    {%- set unbuilt = [] -%}
+    {%- for day in var('cutoff_dates') if day not in built_dates() -%}
+        {%- do unbuilt.append(day) -%}
+    {%- endfor -%}
+    {{ return(unbuilt) }}
+{%- endmacro %}
+
+
+{# The rows of a table of customers that features are computed from. `is_due`: for every cut-off, not only for those that are not
+   built; join with `is_due or not is_built`. #}
+{% macro due_rows(relation) -%}
+    select
+        *,
+        {{ is_touched('customer_id') if unbuilt_dates() else 'true' }} as is_due
+    from {{ relation }}
+    {% if not unbuilt_dates() -%}
+        where {{ is_touched('customer_id') }}
+    {%- endif %}
+{%- endmacro %}
+
+
+{# Before features of some dates are made: take away those that are made anew. #}
+{% macro forget_features() -%}
+    {%- set keys = touched_keys() -%}
+    {%- if execute and load_relation(this) is not none -%}
+        delete from {{ this }}
+        where
+            as_of_date in ({{ date_literals(unbuilt_dates()) }})
+            {% if built_dates() -%}
+                or (as_of_date in ({{ date_literals(built_dates()) }}) and customer_id in ({{ keys }}))
+            {%- endif %}
+    {%- endif -%}
+{%- endmacro %}
+
+
 {# Let a query's joins be made as written, each from the table on its right: DuckDB expects too little of long chains of them, and
    would keep the events in memory instead of what they are joined to. #}
 {% macro join_as_written() -%}

@@ -22,9 +22,12 @@
 {%- endmacro %}
 
 
-{# One row per cut-off date of the run; dates that lie after the run's own are left out. #}
+{# One row per cut-off date of the run; dates that lie after the run's own are left out. `is_built`: only the rows of touched
+   customers can have changed. #}
 {% macro cutoff_dates() -%}
-    select cutoff.as_of_date
+    select
+        cutoff.as_of_date,
+        cutoff.as_of_date in ({{ date_literals(built_dates()) }}) as is_built
     from (
         values
         {% for day in var("cutoff_dates") -%}
@@ -33,6 +36,16 @@
     ) as cutoff (as_of_date)
     where cutoff.as_of_date <= {{ as_of_date() }}
     group by cutoff.as_of_date
+{%- endmacro %}
+
+
+{# Days as SQL writes them, with commas between; null where there are none. #}
+{% macro date_literals(days) -%}
+    {%- for day in days -%}
+        cast('{{ day }}' as date){{ ", " if not loop.last }}
+    {%- else -%}
+        null
+    {%- endfor -%}
 {%- endmacro %}
 
 

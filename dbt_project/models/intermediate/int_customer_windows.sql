@@ -5,7 +5,7 @@ with cutoffs as (
 ),
 
 customer_days as (
-    select * from {{ ref('int_customer_days') }}
+    {{ due_rows(ref('int_customer_days')) }}
 ),
 
 -- Days known in parts (late events) become one day again, as it was known at each cut-off.
@@ -29,6 +29,7 @@ known_days as (
         on
             cutoffs.as_of_date >= customer_days.event_date
             and cutoffs.as_of_date >= customer_days.known_date
+            and (customer_days.is_due or not cutoffs.is_built)
     group by customer_days.customer_id, cutoffs.as_of_date, customer_days.event_date
 ),
 
