@@ -1,10 +1,11 @@
-{# Orders, events and features tell the same money; they reach it on three ways. #}
+{# Orders, events and features tell the same money; they reach it on three ways. After an increment: of whom it touched. #}
 with orders as (
     select
         customer_id,
         count(*) as count_orders,
         sum(cast(net_value as decimal(18, 2))) as net_value
     from {{ ref('fct_orders') }}
+    where {{ is_touched('customer_id') }}
     group by customer_id
 ),
 
@@ -14,7 +15,13 @@ features as (
         count_orders,
         cast(total_value as decimal(18, 2)) as net_value
     from {{ ref('ftr_customer_features') }}
-    where as_of_date = {{ as_of_date() }}
+    where as_of_date = {{ as_of_date() }} and {{ is_touched('customer_id') }}
+),
+
+events as (
+    select cast(value as decimal(18, 2)) as value
+    from {{ ref('ftr_customer_events') }}
+    where value is not null and {{ is_touched('customer_id') }}
 ),
 
 by_customer as (
@@ -32,7 +39,7 @@ by_customer as (
 in_all as (
     select
         'all' as customer_id,
-        coalesce((select sum(cast(value as decimal(18, 2))) from {{ ref('ftr_customer_events') }}), 0) as events_value,
+        coalesce((select sum(events.value) from events), 0) as events_value,
         coalesce((select sum(net_value) from orders), 0) as orders_value
 )
 
