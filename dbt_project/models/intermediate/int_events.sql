@@ -123,17 +123,7 @@ resolved as (
 ),
 
 paused as (
-    select
-        event_id,
-        customer_id,
-        occurred_at,
-        coalesce(
-            occurred_at - lag(occurred_at) over (partition by customer_id order by occurred_at, event_id)
-            > interval '{{ var("inactivity_minutes") }} minutes',
-            true
-        ) as is_start
-    from resolved
-    where opens_session
+    {{ session_starts('resolved') }}
 ),
 
 sessions as (
@@ -172,9 +162,7 @@ sessions_of_orders as (
         on
             untracked_orders.customer_id = sessions_of_buyers.customer_id
             and untracked_orders.occurred_at >= sessions_of_buyers.occurred_at
-    where
-        untracked_orders.occurred_at - sessions_of_buyers.occurred_at
-        <= interval '{{ var("inactivity_minutes") }} minutes'
+    where {{ may_share_session('sessions_of_buyers.occurred_at', 'untracked_orders.occurred_at') }}
 ),
 
 final as (
