@@ -7,9 +7,10 @@ import json
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any, Literal
+from zoneinfo import available_timezones
 
 import yaml
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError, field_validator
 
 from jobs.errors import ConfigError, describe_faults
 from jobs.identity.config import IdentityConfig
@@ -31,6 +32,22 @@ class SessionConfig(BaseModel, frozen=True, extra="forbid"):
     """When one visit ends and the next begins."""
 
     inactivity_minutes: int = Field(default=30, ge=1)  # the convention of every web analytics tool
+    # Off, as in Google Analytics 4: who comes back by another link is still on the same visit.
+    new_session_on_campaign: bool = False
+    new_session_at_midnight: bool = False
+    time_zone: str = "UTC"  # whose midnight; a name of the IANA database
+    engaged_seconds: int = Field(default=10, ge=0)  # Google Analytics 4's
+    # A session beyond either is no visit but a stuck script or an identifier that many share.
+    max_events: int = Field(default=5000, ge=1)  # no person does as much between two pauses
+    max_hours: float = Field(default=24, gt=0)  # nor stays awake for longer
+
+    @field_validator("time_zone")
+    @classmethod
+    def _is_time_zone(cls, name: str) -> str:
+        # Not ZoneInfo(name), which takes a name that leads to any file.
+        if name not in available_timezones():
+            raise ValueError(f"no time zone of the IANA database, such as Europe/Berlin: {name}")
+        return name
 
 
 class PredictionConfig(BaseModel, frozen=True, extra="forbid"):

@@ -45,6 +45,18 @@
 {%- endmacro %}
 
 
+{# The standard deviation of whole numbers (n - 1), from exact sums, so that no order of the rows changes it. #}
+{% macro spread(value) -%}
+    round(
+        sqrt(
+            cast(count({{ value }}) * sum({{ value }} * {{ value }}) - sum({{ value }}) * sum({{ value }}) as double)
+            / nullif(count({{ value }}) * (count({{ value }}) - 1), 0)
+        ),
+        6
+    )
+{%- endmacro %}
+
+
 {# Fifths (or other parts) by rank, 1 the lowest, so that equal values get equal scores; NTILE would part them. #}
 {% macro score_by_rank(order_by, partition_by, parts=5) -%}
     cast(

@@ -16,6 +16,30 @@
 {%- endmacro %}
 
 
+{# Several columns of the earliest row that has `needed`, as one struct: they belong together. #}
+{% macro first_row_by(columns, needed, instant, tie_break) -%}
+    arg_min({{ struct_of(columns) }}, row({{ instant }}, {{ tie_break }})) filter (where {{ needed }} is not null)
+{%- endmacro %}
+
+
+{# The same of the latest row. #}
+{% macro last_row_by(columns, needed, instant, tie_break) -%}
+    arg_max({{ struct_of(columns) }}, row({{ instant }}, {{ tie_break }})) filter (where {{ needed }} is not null)
+{%- endmacro %}
+
+
+{# Columns of a row as one value. #}
+{% macro struct_of(columns) -%}
+    struct_pack({% for column in columns %}{{ column }} := {{ column }}{{ ", " if not loop.last }}{% endfor %})
+{%- endmacro %}
+
+
+{# One of the columns of such a value. #}
+{% macro field_of(struct, name) -%}
+    struct_extract({{ struct }}, '{{ name }}')
+{%- endmacro %}
+
+
 {# A text that is there: blanks count as nothing, or all visitors without an id would be one customer. #}
 {% macro text_or_null(expression) -%}
     nullif(trim({{ expression }}), '')

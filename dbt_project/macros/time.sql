@@ -16,6 +16,12 @@
 {%- endmacro %}
 
 
+{# The day of an instant on the shop's calendar. #}
+{% macro local_date(instant) -%}
+    cast(timezone('{{ var("time_zone") }}', {{ instant }}) as date)
+{%- endmacro %}
+
+
 {# The first day at whose end something is known: midnight itself still belongs to the day that it ends. #}
 {% macro known_date(instant, event_date) -%}
     greatest(cast(make_timestamp(epoch_us({{ instant }}) - 1) as date), {{ event_date }})

@@ -52,3 +52,30 @@
         "count_email_clicks": "email_click",
     }) }}
 {%- endmacro %}
+
+
+{# What a profile tells of a customer -> its type. #}
+{% macro profile_attributes() -%}
+    {{ return({
+        "country": "varchar",
+        "region": "varchar",
+        "birth_year": "integer",
+        "gender": "varchar",
+        "loyalty_tier": "varchar",
+        "signed_up_at": "timestamp with time zone",
+    }) }}
+{%- endmacro %}
+
+
+{# The columns of core.customers whose changes core.customer_history keeps. #}
+{% macro history_columns() -%}
+    {{ return([
+        "country",
+        "region",
+        "loyalty_tier",
+        "is_registered",
+        "lifecycle_stage",
+        "has_marketing_consent",
+        "archetype",
+    ]) }}
+{%- endmacro %}

@@ -11,7 +11,7 @@ from jobs.pipeline.increments import plan_build, record_build
 from jobs.pipeline.record import FEATURES, IDENTITIES, MARTS, find_upstream, is_done, record
 from jobs.pipeline.run import PipelineRun, resolve_as_of
 from jobs.pipeline.training import JOBS, make_config
-from jobs.run_config import RunConfig
+from jobs.run_config import RunConfig, SessionConfig
 from jobs.stages import digest_of, make_run_id
 
 _UPSTREAM = {FEATURES: (IDENTITIES,), MARTS: (FEATURES, *JOBS)}
@@ -40,9 +40,22 @@ def _variables(run: PipelineRun) -> dict[str, Any]:
         "as_of": request.as_of.isoformat(),
         "as_of_date": request.as_of_date.isoformat(),
         "cutoff_dates": [day.isoformat() for day in sorted(dates)],
-        "inactivity_minutes": run.config.sessions.inactivity_minutes,
+        **session_variables(run.config.sessions),
         "currency": run.config.currency,
         **consent_variables(run.config, run.config_path),
+    }
+
+
+def session_variables(config: SessionConfig) -> dict[str, Any]:
+    """What dbt has to know of sessions, by the names that it has for the settings."""
+    return {
+        "inactivity_minutes": config.inactivity_minutes,
+        "new_session_on_campaign": config.new_session_on_campaign,
+        "new_session_at_midnight": config.new_session_at_midnight,
+        "time_zone": config.time_zone,
+        "engaged_seconds": config.engaged_seconds,
+        "max_session_events": config.max_events,
+        "max_session_hours": config.max_hours,
     }
 
 

@@ -1,11 +1,23 @@
 {{ config(alias='customers') }}
 
-with events as (
-    select * from {{ ref('int_events') }}
+with sightings as (
+    select * from {{ ref('int_customer_sightings') }}
 ),
 
 profiles as (
     select * from {{ ref('int_profiles') }}
+),
+
+lifecycles as (
+    select * from {{ ref('int_customer_lifecycles') }}
+),
+
+archetypes as (
+    select * from {{ ref('int_customer_archetypes') }}
+),
+
+orders as (
+    select * from {{ ref('int_customer_orders') }}
 ),
 
 -- By the shop's own number a customer is found in its other tools.
@@ -19,7 +31,13 @@ accounts as (
 ),
 
 consents as (
-    select * from {{ ref('fct_consents') }} where purpose = '{{ var("consent_purpose") }}' and is_current
+    select
+        customer_id,
+        max(state) filter (where purpose = '{{ var("consent_purpose") }}') as state,
+        string_agg(purpose, ', ' order by purpose) filter (where state = 'granted') as granted_purposes
+    from {{ ref('fct_consents') }}
+    where is_current
+    group by customer_id
 ),
 
 sessions as (
@@ -27,85 +45,66 @@ sessions as (
         customer_id,
         count(*) as count_sessions
     from {{ ref('fct_sessions') }}
+    where monster_reason is null
     group by customer_id
 ),
 
-orders as (
+emails as (
     select
         customer_id,
-        count(*) as count_orders,
-        {{ money('sum(cast(net_value as decimal(18, 2)))') }} as net_value
-    from {{ ref('fct_orders') }}
+        sum(count_email_opens) as count_email_opens,
+        sum(count_email_clicks) as count_email_clicks
+    from {{ ref('int_customer_days') }}
+    where {{ days_between('event_date', as_of_date()) }} < 90
     group by customer_id
-),
-
-seen as (
-    select
-        customer_id,
-        bool_or(is_registered) as is_registered,
-        min(occurred_at) as first_seen_at,
-        max(occurred_at) as last_seen_at,
-        {{ last_by('country', 'occurred_at', 'event_id') }} as country,
-        {{ last_by('region', 'occurred_at', 'event_id') }} as region,
-        {{ first_by('channel', 'occurred_at', 'event_id') }} as first_channel,
-        {{ last_by('device', 'occurred_at', 'event_id') }} as last_device
-    from events
-    group by customer_id
-),
-
-joined as (
-    select
-        coalesce(seen.customer_id, profiles.customer_id) as customer_id,
-        coalesce(seen.is_registered, false) or profiles.customer_id is not null as is_registered,
-        coalesce(profiles.country, seen.country) as country,
-        coalesce(profiles.region, seen.region) as region,
-        profiles.birth_year,
-        profiles.gender,
-        profiles.loyalty_tier,
-        profiles.signed_up_at,
-        seen.first_seen_at,
-        seen.last_seen_at,
-        seen.first_channel,
-        seen.last_device,
-        {{ days_between(utc_date('coalesce(seen.first_seen_at, profiles.signed_up_at)'), as_of_date()) }} as days_known,
-        {{ days_between(utc_date('coalesce(seen.last_seen_at, profiles.signed_up_at)'), as_of_date()) }} as days_away
-    from seen
-    full outer join profiles on seen.customer_id = profiles.customer_id
 ),
 
 final as (
     select
-        joined.customer_id,
+        lifecycles.customer_id,
         accounts.user_id,
-        joined.is_registered,
-        joined.country,
-        joined.region,
-        joined.birth_year,
-        joined.gender,
-        joined.loyalty_tier,
-        joined.signed_up_at,
-        joined.first_seen_at,
-        joined.last_seen_at,
+        coalesce(sightings.is_registered, false) or profiles.customer_id is not null as is_registered,
+        coalesce(profiles.country, sightings.country) as country,
+        coalesce(profiles.region, sightings.region) as region,
+        profiles.birth_year,
+        profiles.gender,
+        profiles.loyalty_tier,
+        profiles.signed_up_at,
+        sightings.first_seen_at,
+        sightings.last_seen_at,
         coalesce(sessions.count_sessions, 0) as count_sessions,
         coalesce(orders.count_orders, 0) as count_orders,
         {{ total('orders.net_value') }} as net_value,
+        orders.first_order_date,
+        orders.last_order_date,
+        cast(coalesce(emails.count_email_opens, 0) as bigint) as count_email_opens_90d,
+        cast(coalesce(emails.count_email_clicks, 0) as bigint) as count_email_clicks_90d,
         coalesce(
-            consents.state, {{ silence(var("consent_default"), var("consent_exceptions"), 'joined.country') }}
+            consents.state,
+            {{ silence(
+                var("consent_default"), var("consent_exceptions"), 'coalesce(profiles.country, sightings.country)'
+            ) }}
         ) = 'granted' as has_marketing_consent,
-        case
-            when joined.days_known < {{ var('new_days') }} then 'new'
-            when joined.days_away < {{ var('active_days') }} then 'active'
-            when joined.days_away < {{ var('at_risk_days') }} then 'at_risk'
-            when joined.days_away < {{ var('lapsed_days') }} then 'lapsed'
-            else 'lost'
-        end as lifecycle_stage,
-        joined.first_channel,
-        joined.last_device
-    from joined
-    left join sessions on joined.customer_id = sessions.customer_id
-    left join orders on joined.customer_id = orders.customer_id
-    left join accounts on joined.customer_id = accounts.customer_id
-    left join consents on joined.customer_id = consents.customer_id
+        consents.granted_purposes,
+        lifecycles.lifecycle_stage,
+        lifecycles.order_rhythm_days,
+        archetypes.archetype,
+        {% for end in ["first", "last"] -%}
+            sightings.{{ end }}_channel,
+            sightings.{{ end }}_campaign,
+            sightings.{{ end }}_path,
+            sightings.{{ end }}_touch_at,
+        {% endfor -%}
+        sightings.last_device
+    from lifecycles
+    left join sightings on lifecycles.customer_id = sightings.customer_id
+    left join profiles on lifecycles.customer_id = profiles.customer_id
+    left join archetypes on lifecycles.customer_id = archetypes.customer_id
+    left join orders on lifecycles.customer_id = orders.customer_id
+    left join accounts on lifecycles.customer_id = accounts.customer_id
+    left join consents on lifecycles.customer_id = consents.customer_id
+    left join sessions on lifecycles.customer_id = sessions.customer_id
+    left join emails on lifecycles.customer_id = emails.customer_id
 )
 
 select * from final

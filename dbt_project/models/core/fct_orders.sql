@@ -1,51 +1,49 @@
 {{ config(materialized='incremental', incremental_strategy='append', pre_hook="{{ forget_touched('customer_id') }}", alias='orders', on_schema_change='append_new_columns') }}
 
-with order_lines as (
-    select * from {{ ref('int_order_lines') }}
+with orders as (
+    select * from {{ ref('int_orders') }}
     where {{ is_touched('customer_id') }}
 ),
 
-refunds as (
-    select
-        order_id,
-        sum(refunded_value) as refunded_value
-    from {{ ref('int_refunds') }}
+sessions as (
+    select * from {{ ref('fct_sessions') }}
     where {{ is_touched('customer_id') }}
-    group by order_id
 ),
 
-orders as (
+numbered as (
     select
-        order_id,
-        customer_id,
-        ordered_at,
-        count(*) as count_lines,
-        sum(gross_value) as gross_value,
-        sum(discount) as discount_value,
-        max(order_tax) as tax_value,
-        max(order_shipping) as shipping_value
-    from order_lines
-    group by order_id, customer_id, ordered_at
+        *,
+        row_number() over by_customer as order_number,
+        lag(order_date) over by_customer as previous_order_date
+    from orders
+    window by_customer as (partition by customer_id order by ordered_at, order_id)
 ),
 
 final as (
     select
-        orders.order_id,
-        orders.customer_id,
-        orders.ordered_at,
-        orders.count_lines,
-        cast(orders.gross_value as double) as gross_value,
-        cast(orders.discount_value as double) as discount_value,
-        {{ total('refunds.refunded_value') }} as refunded_value,
-        cast(
-            orders.gross_value - orders.discount_value - coalesce(refunds.refunded_value, 0) as double
-        ) as net_value,
-        {{ total('orders.tax_value') }} as tax_value,
-        {{ total('orders.shipping_value') }} as shipping_value,
+        numbered.order_id,
+        numbered.customer_id,
+        numbered.session_id,
+        numbered.ordered_at,
+        numbered.order_number,
+        {{ days_between('numbered.previous_order_date', 'numbered.order_date') }} as days_since_previous_order,
+        numbered.count_lines,
+        cast(numbered.count_items as double) as count_items,
+        cast(numbered.gross_value as double) as gross_value,
+        cast(numbered.discount_value as double) as discount_value,
+        cast(numbered.refunded_value as double) as refunded_value,
+        cast(numbered.net_value as double) as net_value,
+        cast(numbered.tax_value as double) as tax_value,
+        cast(numbered.shipping_value as double) as shipping_value,
         '{{ var("currency") }}' as currency,
-        refunds.order_id is not null as is_refunded
-    from orders
-    left join refunds on orders.order_id = refunds.order_id
+        sessions.channel,
+        sessions.campaign,
+        sessions.device,
+        numbered.is_refunded,
+        numbered.is_cancelled,
+        numbered.is_zero
+    from numbered
+    left join sessions on numbered.session_id = sessions.session_id
 )
 
 select * from final

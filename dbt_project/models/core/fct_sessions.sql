@@ -1,5 +1,7 @@
 {{ config(materialized='incremental', incremental_strategy='append', pre_hook="{{ forget_touched('customer_id') }}", alias='sessions', on_schema_change='append_new_columns') }}
 
+{% set viewed = "event_type in " ~ view_types() %}
+
 with events as (
     select * from {{ ref('int_events') }}
     where session_id is not null and {{ is_touched('customer_id') }}
@@ -8,9 +10,10 @@ with events as (
 orders as (
     select
         session_id,
-        count(distinct order_id) as count_orders
-    from {{ ref('int_order_lines') }}
-    where {{ is_touched('customer_id') }}
+        count(*) as count_orders,
+        sum(net_value) as net_value
+    from {{ ref('int_orders') }}
+    where session_id is not null and {{ is_touched('customer_id') }}
     group by session_id
 ),
 
@@ -21,34 +24,70 @@ sessions as (
         min(occurred_at) as started_at,
         max(occurred_at) as ended_at,
         count(*) as count_events,
-        count(*) filter (where event_type = 'product_view') as count_product_views,
-        count(*) filter (where event_type = 'add_to_cart') as count_add_to_carts,
+        {% for name, event_type in session_counts().items() -%}
+            count(*) filter (where event_type = '{{ event_type }}') as {{ name }},
+        {% endfor -%}
+        count(distinct coalesce(url_path, item_id)) filter (where {{ viewed }}) as depth,
+        count(distinct item_id) filter (where event_type = 'product_view') as count_items_viewed,
+        {{ first_by('event_type', 'occurred_at', 'event_id') }} as entry_event_type,
+        {{ last_by('event_type', 'occurred_at', 'event_id') }} as exit_event_type,
         {{ first_by('url_path', 'occurred_at', 'event_id') }} as entry_path,
         {{ last_by('url_path', 'occurred_at', 'event_id') }} as exit_path,
         {{ first_by('channel', 'occurred_at', 'event_id') }} as channel,
-        {{ first_by('device', 'occurred_at', 'event_id') }} as device
+        {{ first_by('campaign', 'occurred_at', 'event_id') }} as campaign,
+        {{ first_by('device', 'occurred_at', 'event_id') }} as device,
+        {{ first_by('country', 'occurred_at', 'event_id') }} as country
     from events
     group by session_id, customer_id
 ),
 
-final as (
+measured as (
     select
-        sessions.session_id,
-        sessions.customer_id,
-        sessions.started_at,
-        sessions.ended_at,
+        sessions.*,
         {{ seconds_between('sessions.started_at', 'sessions.ended_at') }} as duration_seconds,
-        sessions.count_events,
-        sessions.count_product_views,
-        sessions.count_add_to_carts,
         coalesce(orders.count_orders, 0) as count_orders,
-        sessions.entry_path,
-        sessions.exit_path,
-        sessions.channel,
-        sessions.device,
-        sessions.count_events = 1 as is_bounce
+        {{ total('orders.net_value') }} as net_value,
+        row_number() over (
+            partition by sessions.customer_id order by sessions.started_at, sessions.session_id
+        ) as session_number,
+        {{ monster_reason('sessions.count_events', 'sessions.started_at', 'sessions.ended_at') }} as monster_reason
     from sessions
     left join orders on sessions.session_id = orders.session_id
+),
+
+final as (
+    select
+        session_id,
+        customer_id,
+        session_number,
+        started_at,
+        ended_at,
+        duration_seconds,
+        count_events,
+        {% for name in session_counts() -%}
+            {{ name }},
+        {% endfor -%}
+        count_items_viewed,
+        depth,
+        count_orders,
+        net_value,
+        entry_event_type,
+        exit_event_type,
+        entry_path,
+        exit_path,
+        channel,
+        campaign,
+        device,
+        country,
+        session_number = 1 as is_new_customer,
+        count_events = 1 as is_bounce,
+        -- A page that is logged both as a page and as a product is one.
+        duration_seconds >= {{ var('engaged_seconds') }}
+        or greatest(count_page_views, count_product_views, depth) >= 2
+        or count_orders > 0 as is_engaged,
+        monster_reason is not null as is_monster,
+        monster_reason
+    from measured
 )
 
 select * from final

@@ -35,6 +35,10 @@ known_sessions as (
             and cutoffs.as_of_date >= session_days.known_date
             and {{ days_between('session_days.event_date', 'cutoffs.as_of_date') }} < {{ window_days() | max }}
     group by session_days.customer_id, cutoffs.as_of_date, session_days.session_id
+    having
+        {{ monster_reason(
+            'sum(session_days.count_events)', 'min(session_days.started_at)', 'max(session_days.ended_at)'
+        ) }} is null
 ),
 
 final as (

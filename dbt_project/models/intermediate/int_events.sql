@@ -137,20 +137,7 @@ resolved as (
 ),
 
 paused as (
-    select
-        event_id,
-        customer_id,
-        occurred_at,
-        coalesce(
-            {{ is_longer_apart(
-                'lag(occurred_at) over (partition by customer_id order by occurred_at, event_id)',
-                'occurred_at',
-                60 * (var('inactivity_minutes') | int(1))
-            ) }},
-            true
-        ) as is_start
-    from resolved
-    where opens_session
+    {{ session_starts('resolved') }}
 ),
 
 sessions as (
@@ -189,10 +176,7 @@ sessions_of_orders as (
         on
             untracked_orders.customer_id = sessions_of_buyers.customer_id
             and untracked_orders.occurred_at >= sessions_of_buyers.occurred_at
-    where
-        not {{ is_longer_apart(
-            'sessions_of_buyers.occurred_at', 'untracked_orders.occurred_at', 60 * (var('inactivity_minutes') | int(1))
-        ) }}
+    where {{ may_share_session('sessions_of_buyers.occurred_at', 'untracked_orders.occurred_at') }}
 ),
 
 final as (

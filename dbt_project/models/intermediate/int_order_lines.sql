@@ -29,6 +29,7 @@ lines as (
         exchange_rate,
         original_price as price,
         quantity,
+        coalesce(line_amount, original_price) is not null and exchange_rate is not null as is_priced,
         {{ money('coalesce(original_value * exchange_rate, 0)') }} as gross_value,
         {{ money('coalesce(' ~ product('discount', 'exchange_rate') ~ ', 0)') }} as line_discount,
         -- Each line tells what was taken off, or came on top of, the whole order.
@@ -85,6 +86,7 @@ final as (
         exchange_rate,
         price,
         quantity,
+        is_priced,
         gross_value,
         gross_value - payable_value + allocated_discount as discount,
         allocated_discount,

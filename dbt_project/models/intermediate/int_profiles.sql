@@ -14,17 +14,29 @@ owned as (
     left join identities on profiles.identifier = identities.identifier
 ),
 
+-- A record that leaves an attribute out does not unsay it: the latest that tells it counts.
+latest as (
+    select
+        customer_id,
+        {% for attribute in profile_attributes() -%}
+            {{ first_row_by([attribute, "source", "told_at"], attribute, "place", "identifier") }}
+                as {{ attribute }}_record,
+        {% endfor -%}
+        min(place) as place
+    from owned
+    group by customer_id
+),
+
 final as (
     select
         customer_id,
-        country,
-        region,
-        birth_year,
-        gender,
-        loyalty_tier,
-        signed_up_at
-    from owned
-    qualify row_number() over (partition by customer_id order by place) = 1
+        {% for attribute in profile_attributes() -%}
+            {{ field_of(attribute ~ '_record', attribute) }} as {{ attribute }},
+            {{ field_of(attribute ~ '_record', 'source') }} as {{ attribute }}_source,
+            {{ field_of(attribute ~ '_record', 'told_at') }} as {{ attribute }}_updated_at,
+        {% endfor -%}
+        place
+    from latest
 )
 
 select * from final

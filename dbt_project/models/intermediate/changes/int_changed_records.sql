@@ -4,9 +4,14 @@
     "orders": "file_id, null as anonymous_id, user_id, email, phone, order_id",
     "messages": "file_id, anonymous_id, user_id, email, phone, null as order_id",
     "feedback": "file_id, anonymous_id, user_id, null as email, null as phone, null as order_id",
+    "profiles": "file_id, null as anonymous_id, user_id, email, phone, null as order_id",
 } %}
 {% set happened_at = {
-    "events": "occurred_at", "orders": "ordered_at", "messages": "occurred_at", "feedback": "occurred_at"
+    "events": "occurred_at",
+    "orders": "ordered_at",
+    "messages": "occurred_at",
+    "feedback": "occurred_at",
+    "profiles": "updated_at",
 } %}
 
 with records as (

@@ -7,7 +7,9 @@ sessions as (
         session_id,
         customer_id
     from {{ ref('fct_sessions') }}
-    where {{ days_between(utc_date('started_at'), as_of_date()) }} < {{ var('funnel_days') }}
+    where
+        monster_reason is null
+        and {{ days_between(utc_date('started_at'), as_of_date()) }} < {{ var('funnel_days') }}
 ),
 
 steps as (

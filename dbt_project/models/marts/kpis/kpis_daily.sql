@@ -15,6 +15,7 @@ sessions as (
         count(*) filter (where is_bounce) as n_bounces,
         sum(duration_seconds) as seconds
     from {{ ref('fct_sessions') }}
+    where monster_reason is null
     group by 1
 ),
 

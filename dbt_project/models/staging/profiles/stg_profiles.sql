@@ -14,12 +14,14 @@ files as (
 known as (
     select
         {{ identifier_of('profiles', has_device=false) }} as identifier,
-        profiles.country,
-        profiles.region,
+        profiles.source,
+        {{ text_or_null('profiles.country') }} as country,
+        {{ text_or_null('profiles.region') }} as region,
         profiles.birth_year,
-        profiles.gender,
-        profiles.loyalty_tier,
+        {{ text_or_null('profiles.gender') }} as gender,
+        {{ text_or_null('profiles.loyalty_tier') }} as loyalty_tier,
         profiles.signed_up_at,
+        coalesce(profiles.updated_at, profiles.received_at) as told_at,
         -- Of records of one instant the file loaded last counts, of those loaded at once the last by name.
         row_number() over (
             order by

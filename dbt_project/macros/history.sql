@@ -1,0 +1,7 @@
+{# Whether core.customer_history has been written for no later day than the run's. #}
+{% macro is_latest_history() -%}
+    not exists (
+        select 1 from {{ ref('int_customer_history_days') }} as written
+        where written.as_of_date > {{ as_of_date() }}
+    )
+{%- endmacro %}
