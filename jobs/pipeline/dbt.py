@@ -39,6 +39,8 @@ def _variables(run: PipelineRun) -> dict[str, Any]:
         "cutoff_dates": [day.isoformat() for day in sorted(dates)],
         "inactivity_minutes": run.config.sessions.inactivity_minutes,
         "currency": run.config.currency,
+        "rfm_method": run.config.features.rfm_method,
+        "time_zone": run.config.features.time_zone,
         **consent_variables(run.config, run.config_path),
     }
 

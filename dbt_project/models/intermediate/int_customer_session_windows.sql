@@ -2,21 +2,8 @@ with cutoffs as (
     {{ cutoff_dates() }}
 ),
 
-events as (
-    select * from {{ ref('int_events') }} where session_id is not null
-),
-
 session_days as (
-    select
-        customer_id,
-        session_id,
-        event_date,
-        known_date,
-        min(occurred_at) as started_at,
-        max(occurred_at) as ended_at,
-        count(*) as count_events
-    from events
-    group by customer_id, session_id, event_date, known_date
+    select * from {{ ref('int_customer_session_days') }}
 ),
 
 -- A session that runs past midnight, or is known in parts, is as long as what was known of it.
@@ -43,6 +30,8 @@ final as (
         as_of_date,
         {% for days in window_days() -%}
             count(*) filter (where days_ago < {{ days }}) as count_sessions_{{ days }}d,
+            cast(coalesce(sum(duration_seconds) filter (where days_ago < {{ days }}), 0) as bigint)
+                as session_seconds_{{ days }}d,
         {% endfor -%}
         {{ rate(
             'sum(duration_seconds) filter (where days_ago < 90)',

@@ -105,6 +105,7 @@ resolved as (
         events.device,
         events.country,
         events.region,
+        events.scroll_depth_pct,
         coalesce(events.category, items.category) as category,
         coalesce(events.brand, items.brand) as brand,
         coalesce(identities.customer_id, events.owner) as customer_id,

@@ -23,6 +23,14 @@ def test_load_run_config_fills_defaults(tmp_path):
     assert config.as_of == "now"
     assert config.consent.default is None
     assert config.sessions.inactivity_minutes == 30
+    assert (config.features.rfm_method, config.features.time_zone) == ("quantile", "UTC")
+
+
+def test_load_run_config_reads_how_customers_are_described(tmp_path):
+    features = "features: {rfm_method: jenks, time_zone: Europe/Berlin}\n"
+    config = _load(tmp_path, MINIMAL + features)
+
+    assert (config.features.rfm_method, config.features.time_zone) == ("jenks", "Europe/Berlin")
 
 
 @pytest.mark.parametrize(
@@ -33,6 +41,8 @@ def test_load_run_config_fills_defaults(tmp_path):
         ("name: shop\nsources: []\n", "sources"),
         (MINIMAL + "as_of: someday\n", "as_of"),
         (MINIMAL.replace("format: rees46, ", ""), "mapping"),
+        (MINIMAL + "features: {rfm_method: ntile}\n", "rfm_method"),
+        (MINIMAL + "features: {time_zone: Berlin}\n", "time zone 'Berlin'"),
         ("- a\n- b\n", "expected settings by name"),
         ("name: [shop\n", "line"),
     ],
