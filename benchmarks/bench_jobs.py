@@ -111,7 +111,8 @@ def make_features(con: duckdb.DuckDBPyConnection) -> None:
         "average_order_value",
         "discount_share",
         "refund_rate",
-        "viewed_price_percentile_90d",
+        "luxury_share_90d",
+        "budget_share_90d",
     }
     needed = {*FEATURES, "count_wishlists_365d", "count_email_opens_365d"}
     zeros = "".join(f", 0.0::double as {name}" for name in sorted(needed - made))
@@ -125,7 +126,8 @@ def make_features(con: duckdb.DuckDBPyConnection) -> None:
             any_value(case when order_id is not null then 20.0 + hash(customer_id) % 80 end) as average_order_value,
             any_value(case when order_id is not null then hash(customer_id, 1) % 100 / 100.0 end) as discount_share,
             any_value(case when order_id is not null then hash(customer_id, 2) % 30 / 100.0 end) as refund_rate,
-            any_value(hash(customer_id, 3) % 100 / 100.0) as viewed_price_percentile_90d,
+            any_value(hash(customer_id, 3) % 50 / 100.0) as luxury_share_90d,
+            any_value(hash(customer_id, 4) % 50 / 100.0) as budget_share_90d,
             {windows} {zeros}
         from (
             select *, date_diff('day', occurred_at::date, as_of_date) as age

@@ -6,15 +6,14 @@
 import json
 from datetime import date, datetime
 from pathlib import Path
-from typing import Any, Literal
-from zoneinfo import available_timezones
+from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, Field, ValidationError, field_validator
+from pydantic import AfterValidator, BaseModel, Field, ValidationError
 
 from jobs.errors import ConfigError, describe_faults
 from jobs.identity.config import IdentityConfig
-from jobs.sources.mapping import SourceConfig
+from jobs.sources.mapping import SourceConfig, check_time_zone
 from jobs.vault import DEFAULT_FIELDS
 from jobs.vault import Field as VaultField
 
@@ -34,20 +33,11 @@ class SessionConfig(BaseModel, frozen=True, extra="forbid"):
     inactivity_minutes: int = Field(default=30, ge=1)  # the convention of every web analytics tool
     # Off, as in Google Analytics 4: who comes back by another link is still on the same visit.
     new_session_on_campaign: bool = False
-    new_session_at_midnight: bool = False
-    time_zone: str = "UTC"  # whose midnight; a name of the IANA database
+    new_session_at_midnight: bool = False  # in the shop's time zone
     engaged_seconds: int = Field(default=10, ge=0)  # Google Analytics 4's
     # A session beyond either is no visit but a stuck script or an identifier that many share.
     max_events: int = Field(default=5000, ge=1)  # no person does as much between two pauses
     max_hours: float = Field(default=24, gt=0)  # nor stays awake for longer
-
-    @field_validator("time_zone")
-    @classmethod
-    def _is_time_zone(cls, name: str) -> str:
-        # Not ZoneInfo(name), which takes a name that leads to any file.
-        if name not in available_timezones():
-            raise ValueError(f"no time zone of the IANA database, such as Europe/Berlin: {name}")
-        return name
 
 
 class PredictionConfig(BaseModel, frozen=True, extra="forbid"):
@@ -55,6 +45,13 @@ class PredictionConfig(BaseModel, frozen=True, extra="forbid"):
 
     horizon_days: int = Field(default=30, ge=1)  # a month: one purchase cycle of most shops
     n_training_cutoffs: int = Field(default=3, ge=1)  # more cut-offs than one steady the estimate
+
+
+class FeaturesConfig(BaseModel, frozen=True, extra="forbid"):
+    """How customers are described."""
+
+    # quantile: fifths of the buyers by rank; fixed: dbt_project/seeds/rfm_cut_points.csv; jenks: natural breaks.
+    rfm_method: Literal["quantile", "fixed", "jenks"] = "quantile"
 
 
 class VaultConfig(BaseModel, frozen=True, extra="forbid"):
@@ -73,7 +70,10 @@ class RunConfig(BaseModel, frozen=True, extra="forbid"):
     people: Literal["real", "made_up"] = "real"  # made-up ones need no PERSONALAKE_KEY
     sources: tuple[SourceConfig, ...] = Field(min_length=1)
     currency: str = Field(default="EUR", pattern=r"^[A-Z]{3}$")
+    # Of the shop's and its customers' clocks: parts of the day, weekdays, midnight between sessions. Dates of tables are UTC's.
+    time_zone: Annotated[str, AfterValidator(check_time_zone)] = "UTC"
     sessions: SessionConfig = SessionConfig()
+    features: FeaturesConfig = FeaturesConfig()
     predictions: PredictionConfig = PredictionConfig()
     consent: ConsentConfig = ConsentConfig()
     identity: IdentityConfig = IdentityConfig()

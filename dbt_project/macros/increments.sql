@@ -136,12 +136,15 @@
 
 
 {# Before features of some dates are made: take away those that are made anew. #}
-{% macro forget_features() -%}
+{% macro forget_features(keep_other_dates=true) -%}
     {%- set keys = touched_keys() -%}
     {%- if execute and load_relation(this) is not none -%}
         delete from {{ this }}
         where
             as_of_date in ({{ date_literals(unbuilt_dates()) }})
+            {% if not keep_other_dates -%}
+                or as_of_date not in ({{ date_literals(var('cutoff_dates')) }})
+            {%- endif %}
             {% if built_dates() -%}
                 or (as_of_date in ({{ date_literals(built_dates()) }}) and customer_id in ({{ keys }}))
             {%- endif %}

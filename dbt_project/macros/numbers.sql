@@ -66,3 +66,50 @@
         ) as bigint
     )
 {%- endmacro %}
+
+
+{# What is left of 1 after some days, halved every `half_life`. A decimal, so that weighted sums do not depend on the order. #}
+{% macro decay(days, half_life) -%}
+    cast(round(power(0.5, {{ days }} / {{ half_life }}.0), 9) as decimal(10, 9))
+{%- endmacro %}
+
+
+{# From 0 towards 1 as a number grows; a half at `half_saturation`. #}
+{% macro saturated(number, half_saturation) -%}
+    greatest({{ number }}, 0) / (greatest({{ number }}, 0) + {{ half_saturation }})
+{%- endmacro %}
+
+
+{# Least-squares slope of a daily number over the last days, per day; days without a row are 0. The middle of the days has a
+   fixed place, so the slope is one weighted sum. #}
+{% macro trend_slope(number, days_ago, days) -%}
+    {{ rate(
+        'coalesce(sum((' ~ (days - 1) ~ ' - 2 * ' ~ days_ago ~ ') * ' ~ number ~ ') filter (where ' ~ days_ago ~ ' < ' ~ days ~ '), 0)',
+        days * (days * days - 1) // 6
+    ) }}
+{%- endmacro %}
+
+
+{# Squared deviations from their mean of what lies between two rows of running sums, both ends included. #}
+{% macro squared_deviations(first, last) -%}
+    cast({{ last }}.squared_to - {{ first }}.squared_to + {{ first }}.squared as double)
+    - power(cast({{ last }}.weighted_to - {{ first }}.weighted_to + {{ first }}.weighted as double), 2)
+    / cast({{ last }}.weight_to - {{ first }}.weight_to + {{ first }}.weight as double)
+{%- endmacro %}
+
+
+{# The part (0-1) of the events counted in count_events for which a condition holds, of those for which `among` does. #}
+{% macro share_where(condition, among='true') -%}
+    {{ rate(
+        'coalesce(sum(count_events) filter (where ' ~ condition ~ '), 0)',
+        'sum(count_events) filter (where ' ~ among ~ ')'
+    ) }}
+{%- endmacro %}
+
+
+{# What a row's interests weigh together. #}
+{% macro weighted_interests(counts, weights) -%}
+    {%- for name in counted_interests() -%}
+        {{ counts }}.{{ name }} * {{ weights }}.{{ name }}{{ ' + ' if not loop.last }}
+    {%- endfor -%}
+{%- endmacro %}

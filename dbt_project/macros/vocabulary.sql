@@ -36,20 +36,27 @@
 
 {# The windows, in days, of the counts in features.customer_features. #}
 {% macro window_days() -%}
-    {{ return([7, 30, 90, 365]) }}
+    {{ return([1, 7, 14, 30, 90, 365]) }}
 {%- endmacro %}
 
 
 {# Name of a count in the features -> event type that it counts. #}
 {% macro counted_types() -%}
     {{ return({
+        "count_page_views": "page_view",
         "count_product_views": "product_view",
         "count_list_views": "list_view",
         "count_searches": "search",
         "count_add_to_carts": "add_to_cart",
+        "count_remove_from_carts": "remove_from_cart",
         "count_wishlists": "add_to_wishlist",
+        "count_checkouts": "begin_checkout",
+        "count_recommendation_impressions": "recommendation_impression",
+        "count_recommendation_clicks": "recommendation_click",
         "count_email_opens": "email_open",
         "count_email_clicks": "email_click",
+        "count_push_opens": "push_open",
+        "count_reviews": "review",
     }) }}
 {%- endmacro %}
 
@@ -67,6 +74,17 @@
 {%- endmacro %}
 
 
+{# Name of a count of an interest -> event type that it counts; they are interest_types. #}
+{% macro counted_interests() -%}
+    {{ return({
+        "count_product_views": "product_view",
+        "count_wishlists": "add_to_wishlist",
+        "count_add_to_carts": "add_to_cart",
+        "count_purchases": "purchase",
+    }) }}
+{%- endmacro %}
+
+
 {# The columns of core.customers whose changes core.customer_history keeps. #}
 {% macro history_columns() -%}
     {{ return([
@@ -78,4 +96,73 @@
         "has_marketing_consent",
         "archetype",
     ]) }}
+{%- endmacro %}
+
+
+{# What the engagement score may be made of: columns of the features without their window. #}
+{% macro engagement_features() -%}
+    {{ return([
+        "count_active_days",
+        "count_sessions",
+        "session_seconds",
+        "count_page_views",
+        "count_product_views",
+        "count_list_views",
+        "count_searches",
+        "count_add_to_carts",
+        "count_wishlists",
+        "count_checkouts",
+        "count_orders",
+        "value",
+        "count_recommendation_clicks",
+        "count_email_opens",
+        "count_email_clicks",
+        "count_push_opens",
+        "count_reviews",
+    ]) }}
+{%- endmacro %}
+
+
+{# Parts of a day in local time -> the hour at which each ends. #}
+{% macro day_parts() -%}
+    {{ return({"night": 6, "morning": 12, "afternoon": 18, "evening": 24}) }}
+{%- endmacro %}
+
+
+{# How far down a page was scrolled, in percent, as an event's properties tell it under one of these keys; else null. #}
+{% macro scroll_depth_pct(properties) -%}
+    {%- set told = "json_extract_string(" ~ properties ~ ", '$.percent_scrolled'), json_extract_string(" ~ properties ~ ", '$.scroll_depth')" -%}
+    {%- set depth = "try_cast(coalesce(" ~ told ~ ") as decimal(9, 3))" -%}
+    case
+        -- Most events tell none, and their properties need not be parsed.
+        when not contains(cast({{ properties }} as varchar), 'scroll') then null
+        when {{ depth }} < 0 then 0
+        when {{ depth }} > 100 then 100
+        else {{ depth }}
+    end
+{%- endmacro %}
+
+
+{# Dimension of RFM -> the number that is scored. #}
+{% macro rfm_values() -%}
+    {{ return({"recency": "days_since_last_order", "frequency": "count_orders", "monetary": "total_value"}) }}
+{%- endmacro %}
+
+
+{# How far somebody has come, from step 0 on. #}
+{% macro funnel_positions() -%}
+    {{ return(["none", "visit", "view", "cart", "checkout", "purchase"]) }}
+{%- endmacro %}
+
+
+{# The furthest step of funnel_positions in the last 30 days, of a row of int_customer_windows. #}
+{% macro funnel_step() -%}
+    case
+        when windows.count_orders_30d > 0 then 5
+        when windows.count_checkouts_30d > 0 then 4
+        when windows.count_add_to_carts_30d > 0 then 3
+        when windows.count_product_views_30d > 0 then 2
+        when windows.count_active_days_30d > 0 then 1
+        else 0
+    end
 {%- endmacro %}

@@ -14,7 +14,7 @@ _AWAY = 0.8  # standard deviations of recency from which a cluster counts as gon
 _IN_HEAD_OF_LAPSED = ("days_since_last_seen", "silence", "recent_visits_share")
 _IN_HEAD_OF_ACTIVE = ("orders", "orders_per_session")
 # Worth more in a name than habits of clicking, since an offer can follow from it.
-_TELLING = {"average_order_value": 1.5, "viewed_price_percentile": 1.5, "discount_share": 1.5}
+_TELLING = {"average_order_value": 1.5, "price_level": 1.5, "discount_share": 1.5}
 _TRAITS = {trait.name: trait for trait in TRAITS}
 
 

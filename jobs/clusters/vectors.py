@@ -53,7 +53,7 @@ TRAITS = (
     Trait("orders", "buying", "many orders", "few orders"),
     Trait("orders_per_session", "buying", "purposeful visits", "visits without orders"),
     Trait("average_order_value", "order value", "high order value", "low order value"),
-    Trait("viewed_price_percentile", "tastes", "premium tastes", "budget tastes"),
+    Trait("price_level", "tastes", "premium tastes", "budget tastes"),
     Trait("discount_share", "discounts", "discount-driven", "full price"),
     Trait("refund_rate", "returns", "many returns", "few returns"),
     Trait("sessions_per_week", "browsing", "frequent visits", "rare visits"),
@@ -101,8 +101,10 @@ _weeks = ((pl.min_horizontal(_first, pl.lit(365)) - _last).clip(0) + _VISIT_DAYS
 RATES = {
     "orders_per_session": Rate(pl.col("count_orders_365d") / _sessions, _sessions),
     "average_order_value": Rate(pl.col("average_order_value").clip(0).log1p(), _orders),
-    "viewed_price_percentile": Rate(
-        pl.col("viewed_price_percentile_90d"), pl.col("count_product_views_90d")
+    # The mean tier of what somebody looks at: 0 budget, a half in the middle, 1 luxury.
+    "price_level": Rate(
+        (1 + pl.col("luxury_share_90d") - pl.col("budget_share_90d")) / 2,
+        pl.col("count_product_views_90d"),
     ),
     "discount_share": Rate(pl.col("discount_share").clip(0, 1), _orders),
     "refund_rate": Rate(pl.col("refund_rate").clip(0, 1), _orders),

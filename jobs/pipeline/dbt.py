@@ -42,6 +42,8 @@ def _variables(run: PipelineRun) -> dict[str, Any]:
         "cutoff_dates": [day.isoformat() for day in sorted(dates)],
         **session_variables(run.config.sessions),
         "currency": run.config.currency,
+        "rfm_method": run.config.features.rfm_method,
+        "time_zone": run.config.time_zone,
         **consent_variables(run.config, run.config_path),
     }
 
@@ -52,7 +54,6 @@ def session_variables(config: SessionConfig) -> dict[str, Any]:
         "inactivity_minutes": config.inactivity_minutes,
         "new_session_on_campaign": config.new_session_on_campaign,
         "new_session_at_midnight": config.new_session_at_midnight,
-        "time_zone": config.time_zone,
         "engaged_seconds": config.engaged_seconds,
         "max_session_events": config.max_events,
         "max_session_hours": config.max_hours,

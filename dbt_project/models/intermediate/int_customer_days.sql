@@ -1,5 +1,8 @@
 {{ config(materialized='incremental', incremental_strategy='append', pre_hook="{{ forget_touched('customer_id') }}") }}
 
+{% set counts = ["count_events", "count_session_events"] + (counted_types().keys() | list) %}
+{% set amounts = ["gross_value", "discount_value", "refunded_value", "ordered_quantity", "refunded_quantity"] %}
+
 with events as (
     select * from {{ ref('int_events') }}
     where {{ is_touched('customer_id') }}
@@ -24,7 +27,9 @@ event_days as (
         {% for name, event_type in counted_types().items() -%}
             count(*) filter (where event_type = '{{ event_type }}') as {{ name }},
         {% endfor -%}
-        count(*) filter (where is_session_event) as count_session_events,
+        count(scroll_depth_pct) as count_scrolls,
+        coalesce(sum(scroll_depth_pct), 0) as scrolled_pct,
+        count(*) filter (where opens_session) as count_session_events,
         count(*) as count_events
     from events
     group by customer_id, event_date, known_date
@@ -49,7 +54,9 @@ money_days as (
         1 as count_orders,
         0 as gross_value,
         0 as discount_value,
-        0 as refunded_value
+        0 as refunded_value,
+        0 as ordered_quantity,
+        0 as refunded_quantity
     from orders
     union all
     select
@@ -59,7 +66,9 @@ money_days as (
         0 as count_orders,
         gross_value,
         discount as discount_value,
-        0 as refunded_value
+        0 as refunded_value,
+        quantity as ordered_quantity,
+        0 as refunded_quantity
     from order_lines
     union all
     select
@@ -69,7 +78,9 @@ money_days as (
         0 as count_orders,
         0 as gross_value,
         0 as discount_value,
-        refunded_value
+        refunded_value,
+        0 as ordered_quantity,
+        refunded_quantity
     from refunds
 ),
 
@@ -78,10 +89,10 @@ order_days as (
         customer_id,
         event_date,
         known_date,
-        sum(count_orders) as count_orders,
-        sum(gross_value) as gross_value,
-        sum(discount_value) as discount_value,
-        sum(refunded_value) as refunded_value
+        {% for name in amounts -%}
+            sum({{ name }}) as {{ name }},
+        {% endfor -%}
+        sum(count_orders) as count_orders
     from money_days
     group by customer_id, event_date, known_date
 ),
@@ -92,15 +103,13 @@ final as (
         event_date,
         known_date,
         coalesce(event_days.is_registered, false) as is_registered,
-        coalesce(event_days.count_events, 0) as count_events,
-        coalesce(event_days.count_session_events, 0) as count_session_events,
-        {% for name in counted_types() -%}
+        {% for name in counts + ["count_scrolls", "scrolled_pct"] -%}
             coalesce(event_days.{{ name }}, 0) as {{ name }},
         {% endfor -%}
-        cast(coalesce(order_days.count_orders, 0) as bigint) as count_orders,
-        coalesce(order_days.gross_value, 0) as gross_value,
-        coalesce(order_days.discount_value, 0) as discount_value,
-        coalesce(order_days.refunded_value, 0) as refunded_value
+        {% for name in amounts -%}
+            coalesce(order_days.{{ name }}, 0) as {{ name }},
+        {% endfor -%}
+        cast(coalesce(order_days.count_orders, 0) as bigint) as count_orders
     from event_days
     full outer join order_days using (customer_id, event_date, known_date)
 )

@@ -1,4 +1,5 @@
 {% set counts = ["count_events"] + (counted_types().keys() | list) + ["count_orders"] %}
+{% set amounts = ["gross_value", "discount_value", "refunded_value", "ordered_quantity", "refunded_quantity"] %}
 
 with cutoffs as (
     {{ cutoff_dates() }}
@@ -16,13 +17,9 @@ known_days as (
         customer_days.event_date,
         {{ days_between('customer_days.event_date', 'cutoffs.as_of_date') }} as days_ago,
         bool_or(customer_days.is_registered) as is_registered,
-        sum(customer_days.count_session_events) > 0 as is_active,
-        {% for name in counts -%}
+        {% for name in counts + ["count_session_events", "count_scrolls", "scrolled_pct"] + amounts -%}
             sum(customer_days.{{ name }}) as {{ name }},
         {% endfor -%}
-        sum(customer_days.gross_value) as gross_value,
-        sum(customer_days.discount_value) as discount_value,
-        sum(customer_days.refunded_value) as refunded_value,
         sum(customer_days.gross_value - customer_days.discount_value - customer_days.refunded_value) as net_value
     from cutoffs
     inner join customer_days
@@ -42,18 +39,27 @@ final as (
         min(days_ago) filter (where count_events > 0) as days_since_last_seen,
         max(days_ago) filter (where count_orders > 0) as days_since_first_order,
         min(days_ago) filter (where count_orders > 0) as days_since_last_order,
+        min(days_ago) filter (where count_email_opens > 0) as days_since_last_email_open,
         cast(sum(count_orders) as bigint) as count_orders,
-        sum(gross_value) as gross_value,
-        sum(discount_value) as discount_value,
-        sum(refunded_value) as refunded_value,
+        {% for name in amounts -%}
+            sum({{ name }}) as {{ name }},
+        {% endfor -%}
         {% for days in window_days() -%}
-            count(*) filter (where is_active and days_ago < {{ days }}) as count_active_days_{{ days }}d,
+            count(*) filter (where count_session_events > 0 and days_ago < {{ days }}) as count_active_days_{{ days }}d,
             {% for name in counts -%}
                 cast(coalesce(sum({{ name }}) filter (where days_ago < {{ days }}), 0) as bigint)
                     as {{ name }}_{{ days }}d,
             {% endfor -%}
             coalesce(sum(net_value) filter (where days_ago < {{ days }}), 0) as value_{{ days }}d,
         {% endfor -%}
+        {{ rate(
+            'sum(scrolled_pct) filter (where days_ago < 90)', 'sum(count_scrolls) filter (where days_ago < 90)'
+        ) }} as scroll_depth_mean_pct_90d,
+        {{ trend_slope('count_session_events', 'days_ago', 30) }} as events_slope_30d,
+        {{ rate(
+            'coalesce(sum(count_session_events) filter (where days_ago < 30), 0)',
+            'sum(count_session_events) filter (where days_ago between 30 and 59)'
+        ) }} as events_ratio_30d,
         sum(net_value) as total_value
     from known_days
     group by customer_id, as_of_date

@@ -112,6 +112,7 @@ resolved as (
         events.device,
         events.country,
         events.region,
+        events.scroll_depth_pct,
         {% for attribute, versions in [('category', 'categories'), ('brand', 'brands')] -%}
             coalesce(
                 events.{{ attribute }}, {{ in_force('items.' ~ versions, 'events.received_at') }}.value
@@ -183,7 +184,6 @@ final as (
     select
         resolved.* exclude (category_known_at, brand_known_at),
         coalesce(sessions.session_id, sessions_of_orders.session_id) as session_id,
-        coalesce(sessions.session_id, sessions_of_orders.session_id) is not null as is_session_event,
         {{ utc_date('resolved.occurred_at') }} as event_date,
         {{ known_date('resolved.known_at', utc_date('resolved.occurred_at')) }} as known_date,
         {{ known_date('resolved.category_known_at', utc_date('resolved.occurred_at')) }} as category_known_date,

@@ -50,7 +50,7 @@ stamps as (
     select
         file_id,
         item_id,
-        {% for attribute in ['category', 'brand'] -%}
+        {% for attribute in ['category', 'brand', 'price'] -%}
             min({{ stamped(attribute, 'received_at', 'event_id') }}) filter (where {{ attribute }} is not null)
                 as first_{{ attribute }},
         {% endfor -%}
@@ -58,6 +58,7 @@ stamps as (
             max({{ stamped(attribute, 'occurred_at', 'event_id') }}) filter (where {{ attribute }} is not null)
                 as last_{{ attribute }},
         {% endfor -%}
+        arg_min_null(currency, row(received_at, event_id)) filter (where price is not null) as first_currency,
         arg_max_null(currency, row(occurred_at, event_id)) filter (where price is not null) as currency
     from events
     group by file_id, item_id
@@ -68,11 +69,12 @@ final as (
     select
         file_id,
         item_id,
-        {% for stamp in ['first_category', 'first_brand'] + ['last_title', 'last_category', 'last_brand', 'last_price'] -%}
+        {% for stamp in ['first_category', 'first_brand', 'first_price'] + ['last_title', 'last_category', 'last_brand', 'last_price'] -%}
             {{ stamp }}.stamped_value as {{ stamp }},
             {{ stamp }}.at_instant as {{ stamp }}_at,
             {{ stamp }}.tie_break as {{ stamp }}_event_id,
         {% endfor -%}
+        first_currency,
         currency
     from stamps
 )

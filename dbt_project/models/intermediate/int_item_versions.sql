@@ -8,12 +8,17 @@ sightings as (
 
 -- What events say of an item counts where the catalogue says nothing, from when they first said it.
 seen as (
-    {% for attribute in ['category', 'brand'] -%}
+    {% for attribute in ['category', 'brand', 'price'] -%}
         select
             item_id,
             '{{ attribute }}' as attribute,
             min(first_{{ attribute }}_at) as known_at,
-            {{ first_by('first_' ~ attribute, 'first_' ~ attribute ~ '_at', 'first_' ~ attribute ~ '_event_id') }} as value
+            cast(
+                {{ first_by('first_' ~ attribute, 'first_' ~ attribute ~ '_at', 'first_' ~ attribute ~ '_event_id') }}
+                as varchar
+            ) as value,
+            {{ "arg_min_null(first_currency, row(first_price_at, first_price_event_id))"
+                if attribute == 'price' else 'cast(null as varchar)' }} as currency
         from sightings
         where first_{{ attribute }} is not null
         group by item_id
@@ -26,14 +31,16 @@ known as (
         item_id,
         attribute,
         known_at,
-        value
+        value,
+        currency
     from told
     union all
     select
         seen.item_id,
         seen.attribute,
         seen.known_at,
-        seen.value
+        seen.value,
+        seen.currency
     from seen
     anti join told on seen.item_id = told.item_id and seen.attribute = told.attribute
 ),
@@ -44,7 +51,8 @@ final as (
         item_id,
         attribute,
         known_at,
-        value
+        value,
+        currency
     from known
     qualify lag(value) over (partition by item_id, attribute order by known_at) is distinct from value
 )

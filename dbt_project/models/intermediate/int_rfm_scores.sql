@@ -1,19 +1,56 @@
 with buyers as (
-    select * from {{ ref('int_customer_windows') }} where count_orders > 0
+    select * from {{ ref('int_buyers') }}
 ),
 
 segments as (
     select * from {{ ref('rfm_segments') }}
 ),
 
-scored as (
+bounds as (
+    select * from {{ ref('int_rfm_bounds') }}
+),
+
+ranked as (
     select
         customer_id,
         as_of_date,
-        {{ score_by_rank('days_since_last_order desc', 'as_of_date') }} as recency_score,
+        6 - {{ score_by_rank('days_since_last_order', 'as_of_date') }} as recency_score,
         {{ score_by_rank('count_orders', 'as_of_date') }} as frequency_score,
         {{ score_by_rank('total_value', 'as_of_date') }} as monetary_score
     from buyers
+    where '{{ var("rfm_method") }}' = 'quantile'
+),
+
+-- The score of the highest bound that is not above the value.
+bounded as (
+    select
+        {% for dimension, value in rfm_values().items() -%}
+            coalesce(
+                arg_max(bounds.score, bounds.lower_bound)
+                filter (where bounds.dimension = '{{ dimension }}' and bounds.lower_bound <= buyers.{{ value }}),
+                arg_min(bounds.score, bounds.lower_bound) filter (where bounds.dimension = '{{ dimension }}')
+            ) as {{ dimension }}_score,
+        {% endfor -%}
+        buyers.customer_id,
+        buyers.as_of_date
+    from buyers
+    inner join bounds on buyers.as_of_date = bounds.as_of_date
+    group by buyers.customer_id, buyers.as_of_date
+),
+
+scored as (
+    select * from ranked
+    union all by name
+    select * from bounded
+),
+
+scores as (
+    select
+        recency_score,
+        frequency_score,
+        monetary_score
+    from scored
+    group by recency_score, frequency_score, monetary_score
 ),
 
 cells as (
@@ -22,7 +59,7 @@ cells as (
         scores.frequency_score,
         scores.monetary_score,
         arg_min(segments.rfm_segment, segments.priority) as rfm_segment
-    from scored as scores
+    from scores
     inner join segments
         on
             scores.recency_score between segments.recency_min and segments.recency_max

@@ -118,12 +118,12 @@ def test_equal_buyers_get_equal_scores(con: duckdb.DuckDBPyConnection) -> None:
         f"FROM features.customer_features WHERE as_of_date = '{FEBRUARY}' ORDER BY 1",
     )
     assert found == [
-        (shop.PHONE, 2, 1, 4),
+        (shop.PHONE, 3, 1, 4),
         (shop.SHARED, None, None, None),
-        ("u2", 1, 1, 3),
+        ("u2", 2, 1, 3),
         ("u3", None, None, None),
-        ("u4", 3, 1, 1),
-        ("u5", 3, 1, 1),
+        ("u4", 5, 1, 1),
+        ("u5", 5, 1, 1),
     ]
 
 
@@ -166,8 +166,8 @@ def test_memberships_are_islands_and_exports_hold_consenting_members(
     assert exported == [
         (shop.PHONE, "c1", "cluster", FEBRUARY),
         (shop.PHONE, "keen", "rule", FEBRUARY),
-        (shop.PHONE, "rfm_hibernating", "rfm", FEBRUARY),
-        ("u4", "rfm_about_to_sleep", "rfm", FEBRUARY),
+        (shop.PHONE, "rfm_about_to_sleep", "rfm", FEBRUARY),
+        ("u4", "rfm_new_customers", "rfm", FEBRUARY),
     ]
 
 

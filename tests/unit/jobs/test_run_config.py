@@ -23,6 +23,14 @@ def test_load_run_config_fills_defaults(tmp_path):
     assert config.as_of == "now"
     assert config.consent.default is None
     assert config.sessions.inactivity_minutes == 30
+    assert (config.features.rfm_method, config.time_zone) == ("quantile", "UTC")
+
+
+def test_load_run_config_reads_how_customers_are_described(tmp_path):
+    features = "time_zone: Europe/Berlin\nfeatures: {rfm_method: jenks}\n"
+    config = _load(tmp_path, MINIMAL + features)
+
+    assert (config.features.rfm_method, config.time_zone) == ("jenks", "Europe/Berlin")
 
 
 @pytest.mark.parametrize(
@@ -33,10 +41,12 @@ def test_load_run_config_fills_defaults(tmp_path):
         ("name: shop\nsources: []\n", "sources"),
         (MINIMAL + "as_of: someday\n", "as_of"),
         (MINIMAL.replace("format: rees46, ", ""), "mapping"),
-        (MINIMAL + "sessions: {time_zone: Mars/Olympus}\n", "sessions.time_zone.*Europe/Berlin"),
-        (MINIMAL + "sessions: {time_zone: ../../etc/hostname}\n", "sessions.time_zone"),
+        (MINIMAL + "time_zone: Mars/Olympus\n", "time_zone.*Europe/Berlin"),
+        (MINIMAL + "time_zone: ../../etc/hostname\n", "time_zone"),
         (MINIMAL + "sessions: {max_hours: 0}\n", "sessions.max_hours"),
         (MINIMAL + "sessions: {timezone: UTC}\n", "sessions.timezone"),
+        (MINIMAL + "features: {rfm_method: ntile}\n", "rfm_method"),
+        (MINIMAL + "time_zone: Berlin\n", "time zone 'Berlin'"),
         ("- a\n- b\n", "expected settings by name"),
         ("name: [shop\n", "line"),
     ],

@@ -20,6 +20,10 @@ item_versions as (
     select * from {{ ref('int_item_versions') }}
 ),
 
+price_tiers as (
+    select * from {{ ref('int_price_tiers') }}
+),
+
 {% if is_partial %}
 former_identities as (
     select distinct
@@ -54,15 +58,29 @@ decisions as (
 -- What is known of an item is another thing than before.
 changed_items as (
     (
-        select * from item_versions
+        select * from item_versions where attribute != 'price'
         except
-        select * from {{ formerly('intermediate', 'int_item_versions') }}
+        select * from {{ formerly('intermediate', 'int_item_versions') }} where attribute != 'price'
     )
     union all
     (
-        select * from {{ formerly('intermediate', 'int_item_versions') }}
+        select * from {{ formerly('intermediate', 'int_item_versions') }} where attribute != 'price'
         except
-        select * from item_versions
+        select * from item_versions where attribute != 'price'
+    )
+),
+
+changed_tiers as (
+    (
+        select * from price_tiers
+        except
+        select * from {{ formerly('intermediate', 'int_price_tiers') }}
+    )
+    union all
+    (
+        select * from {{ formerly('intermediate', 'int_price_tiers') }}
+        except
+        select * from price_tiers
     )
 ),
 
@@ -78,6 +96,8 @@ former_events as (
     select
         customer_id,
         item_id,
+        category,
+        event_date,
         currency,
         coalesce(ordered_at, occurred_at) as priced_at
     from {{ formerly('intermediate', 'int_events') }}
@@ -87,6 +107,16 @@ described_anew as (
     select distinct former_events.customer_id
     from former_events
     semi join changed_items on former_events.item_id = changed_items.item_id
+),
+
+tiered_anew as (
+    select distinct former_events.customer_id
+    from former_events
+    inner join changed_tiers
+        on
+            former_events.category = changed_tiers.category
+            and former_events.event_date >= changed_tiers.valid_from
+            and former_events.event_date < changed_tiers.valid_to
 ),
 
 priced_anew as (
@@ -114,6 +144,8 @@ seeds as (
     select customer_id as touched_key from decisions
     union
     select customer_id as touched_key from described_anew
+    union
+    select customer_id as touched_key from tiered_anew
     union
     select customer_id as touched_key from priced_anew
     {% endif %}

@@ -33,6 +33,7 @@ known as (
         country,
         region,
         consent_flags,
+        {{ scroll_depth_pct('properties') }} as scroll_depth_pct,
         is_bot,
         bot_rule,
         file_id

@@ -20,11 +20,12 @@ files as (
 ),
 
 told as (
-    {% for attribute in ['category', 'brand'] -%}
+    {% for attribute in ['category', 'brand', 'price'] -%}
         select
             item_id,
             '{{ attribute }}' as attribute,
-            {{ text_or_null(attribute) }} as value,
+            {{ text_or_null('cast(' ~ attribute ~ ' as varchar)') }} as value,
+            {{ currency_code('currency') if attribute == 'price' else 'cast(null as varchar)' }} as currency,
             greatest(received_at, valid_from) as known_at,
             'items' as entity,
             file_id,
@@ -36,12 +37,13 @@ told as (
         {{ text_or_null('item_id') }} as item_id,
         property as attribute,
         {{ text_or_null('value') }} as value,
+        null as currency,
         greatest(received_at, valid_from) as known_at,
         'item_properties' as entity,
         file_id,
         line_number
     from properties
-    where property in ('category', 'brand')
+    where property in ('category', 'brand', 'price')
 ),
 
 -- Of values of one instant the catalogue's counts, then that of the file loaded last, of those loaded at once the last by name.
@@ -53,7 +55,11 @@ final as (
         arg_max(
             told.value,
             row(told.entity, files.loaded_at, files.path, told.line_number, told.file_id, told.value)
-        ) as value
+        ) as value,
+        arg_max_null(
+            told.currency,
+            row(told.entity, files.loaded_at, files.path, told.line_number, told.file_id, told.value)
+        ) as currency
     from told
     left join files on told.file_id = files.file_id and told.entity = files.entity
     where

@@ -18,7 +18,8 @@ BASE = {
     "average_order_value": None,
     "discount_share": None,
     "refund_rate": None,
-    "viewed_price_percentile_90d": 0.5,
+    "luxury_share_90d": 0.5,
+    "budget_share_90d": 0.5,
     "count_sessions_30d": 5,
     "count_sessions_365d": 10,
     "count_orders_365d": 0,
@@ -35,7 +36,13 @@ BUYER = BASE | {
     "discount_share": 0.5,
     "refund_rate": 0.0,
 }
-RATES = ("average_order_value", "discount_share", "refund_rate", "viewed_price_percentile_90d")
+RATES = (
+    "average_order_value",
+    "discount_share",
+    "refund_rate",
+    "luxury_share_90d",
+    "budget_share_90d",
+)
 
 
 def build(*rows: Mapping[str, object]) -> pl.DataFrame:
@@ -104,7 +111,8 @@ def test_scale_traits_without_views_or_dates_is_finite() -> None:
     unseen = BASE | {
         "days_since_first_seen": None,
         "days_since_last_seen": None,
-        "viewed_price_percentile_90d": None,
+        "luxury_share_90d": None,
+        "budget_share_90d": None,
         "count_sessions_30d": 0,
         "count_sessions_365d": 0,
         "count_product_views_90d": 0,

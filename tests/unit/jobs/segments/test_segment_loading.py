@@ -211,7 +211,7 @@ def test_guide_lists_every_name_of_the_language() -> None:
     names |= {*CONDITION_KEYS[3:], *Segment.model_fields, *(f.stem for f in SHIPPED.glob("*.yml"))}
     listed = set(re.findall(r"`([^`]+)`", re.sub(r"```.*?```", "", GUIDE, flags=re.DOTALL)))
     # A feature that exists for each window is listed once.
-    missing = {n for n in names if re.sub(r"_(7|30|90|365)d$", "_{w}d", n) not in listed}
+    missing = {n for n in names if re.sub(r"_(1|7|14|30|90|365)d$", "_{w}d", n) not in listed}
     assert missing - listed == set()
 
 

@@ -1,0 +1,112 @@
+{{ config(materialized='incremental', incremental_strategy='append', pre_hook="{{ forget_touched('customer_id') }}") }}
+
+with events as (
+    select * from {{ ref('int_events') }}
+    where opens_session and {{ is_touched('customer_id') }}
+),
+
+-- What follows an event changes when an event between the two comes to be known later: each session is read as it was
+-- known on each such day.
+known_dates as (
+    select
+        session_id,
+        known_date
+    from events
+    union
+    select
+        session_id,
+        category_known_date as known_date
+    from events
+    where category_known_date > known_date
+),
+
+versions as (
+    select
+        session_id,
+        known_date,
+        lead(known_date) over (partition by session_id order by known_date) as replaced_date
+    from known_dates
+    group by session_id, known_date
+),
+
+followed as (
+    select
+        events.customer_id,
+        events.event_date,
+        events.event_type,
+        case when coalesce(events.category_known_date, versions.known_date) <= versions.known_date then events.category end
+            as category,
+        versions.known_date,
+        versions.replaced_date,
+        lead(events.event_type) over following as next_type,
+        {{ seconds_between('events.occurred_at', 'lead(events.occurred_at) over following') }} as seconds
+    from events
+    inner join versions on events.session_id = versions.session_id and events.known_date <= versions.known_date
+    window following as (
+        partition by events.session_id, versions.known_date order by events.occurred_at, events.event_id
+    )
+),
+
+-- Two events further apart were two sessions before what lies between was known.
+views as (
+    select
+        *,
+        seconds <= 60 * {{ var('inactivity_minutes') }} as is_followed
+    from followed
+    where event_type in ('product_view', 'list_view')
+),
+
+view_days as (
+    select
+        customer_id,
+        event_date,
+        coalesce(category, '') as category,
+        known_date,
+        replaced_date,
+        coalesce(sum(least(seconds, {{ var('max_view_seconds') }})) filter (where is_followed), 0) as view_seconds,
+        count(*) filter (where event_type = 'list_view') as count_list_views,
+        count(*) filter (where event_type = 'list_view' and is_followed and next_type = 'product_view')
+            as count_followed_list_views
+    from views
+    group by 1, 2, 3, 4, 5
+),
+
+signed as (
+    select
+        customer_id,
+        event_date,
+        known_date,
+        category,
+        1 as sign,
+        view_seconds,
+        count_list_views,
+        count_followed_list_views
+    from view_days
+    union all
+    select
+        customer_id,
+        event_date,
+        replaced_date as known_date,
+        category,
+        -1 as sign,
+        view_seconds,
+        count_list_views,
+        count_followed_list_views
+    from view_days
+    where replaced_date is not null
+),
+
+final as (
+    select
+        customer_id,
+        event_date,
+        known_date,
+        category,
+        cast(sum(sign * view_seconds) as bigint) as view_seconds,
+        cast(sum(sign * count_list_views) as bigint) as count_list_views,
+        cast(sum(sign * count_followed_list_views) as bigint) as count_followed_list_views
+    from signed
+    group by customer_id, event_date, known_date, category
+)
+
+select * from final
