@@ -298,7 +298,7 @@ _QUERIES = {
         f"""
         select {", ".join(_SEGMENT_KPIS)}
         from lake.marts.segment_kpis
-        where as_of_date = $as_of_date
+        where as_of_date = $as_of_date and n_customers > 0
         order by kind, n_customers desc, segment_id
         """,
     ),

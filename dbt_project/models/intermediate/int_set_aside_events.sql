@@ -7,6 +7,7 @@ with tracked as (
         source,
         event_type,
         occurred_at,
+        received_at,
         actor_id,
         order_id,
         item_id,
@@ -60,6 +61,9 @@ firings as (
 ruled as (
     select
         tracked.event_id,
+        tracked.source,
+        tracked.received_at,
+        tracked.actor_id,
         case
             when tracked.event_type = 'purchase' and shop_orders.has_sales then 'told_by_shop'
             when tracked.event_type = 'refund' and shop_orders.has_returns then 'told_by_shop'
@@ -74,6 +78,9 @@ ruled as (
 final as (
     select
         event_id,
+        source,
+        received_at,
+        actor_id,
         rule
     from ruled
     where rule is not null
