@@ -166,7 +166,7 @@ def kpi_charts(data: ReportData) -> list[Chart]:
     def chart(metric: Metric) -> Chart:
         format_value = metric.format_in(data.currency)
         kind = "in all" if metric.aggregation == "sum" else "on average"
-        odd = data.kpi_anomalies.filter(pl.col("metric") == metric.name)["day"].to_list()
+        odd = data.kpi_anomalies.filter(pl.col("metric") == metric.name)["day"]
         return time_chart(
             metric.label,
             shown["day"].to_list(),
@@ -176,7 +176,7 @@ def kpi_charts(data: ReportData) -> list[Chart]:
             is_percent=metric.unit == "share",
             trend_window=0 if is_weekly or daily.height < 2 * TREND_DAYS else TREND_DAYS,
             period="week of " if is_weekly else "",
-            highlighted=() if is_weekly else odd,
+            highlighted=(odd.dt.truncate("1w") if is_weekly else odd).to_list(),
             note=metric.description,
         )
 

@@ -115,7 +115,11 @@ def test_anomaly_rows_say_whether_a_direction_is_bad():
 
 
 def test_kpi_charts_of_a_long_history_show_weeks():
-    chart = shop.kpi_charts(make_data(kpis_daily=make_days(shop.DAYS_SHOWN_DAILY + 1)))[0]
+    odd = make_frame("kpi_anomalies", (date(2026, 6, 24), "n_sessions", 9.0, 10.0))
+    days = make_days(shop.DAYS_SHOWN_DAILY + 1)
+    chart = shop.kpi_charts(make_data(kpis_daily=days, kpi_anomalies=odd))[0]
+    marked = [mark.title for mark in chart.marks if mark.is_highlighted]
+    assert marked == ["week of 22 Jun 2026: 70"]
     assert chart.marks[0].title.startswith("week of ")
     assert chart.headline == "1,910 in all"
 
