@@ -81,6 +81,60 @@ def test_every_model_states_its_grain_and_tests_its_key():
             assert tests or "staging" in path.parts, name
 
 
+def _models(*folders):
+    """Models as their YAML describes them, of folders below dbt_project/models."""
+    for folder in folders:
+        path = PROJECT_ROOT / "dbt_project" / "models" / folder
+        for file in sorted(path.rglob("_*__models.yml")):
+            yield from yaml.safe_load(file.read_text()).get("models", [])
+
+
+def test_every_column_that_people_read_is_described():
+    bare = [
+        f"{model['name']}.{column['name']}"
+        for model in _models("core", "marts")
+        for column in model["columns"]
+        if not column.get("description", "").strip()
+    ]
+
+    assert bare == []
+
+
+def test_every_mart_names_its_users():
+    exposures = [
+        exposure
+        for file in (PROJECT_ROOT / "dbt_project" / "models").rglob("_*__exposures.yml")
+        for exposure in yaml.safe_load(file.read_text())["exposures"]
+    ]
+    used = {
+        name
+        for exposure in exposures
+        for ref in exposure["depends_on"]
+        for name in re.findall(r"ref\('(\w+)'\)", ref)
+    }
+
+    assert {model["name"] for model in _models("marts")} - used == set()
+    for exposure in exposures:
+        assert exposure["description"], exposure["name"]
+        assert exposure["owner"]["name"], exposure["name"]
+        assert exposure["owner"]["email"], exposure["name"]
+
+
+def test_every_ratio_in_a_mart_is_tested_against_its_definition():
+    text = (PROJECT_ROOT / "dbt_project" / "macros" / "metrics.sql").read_text()
+    ratios = set(re.findall(r'"(\w+)": \{\s*"label": [^{}]*"aggregation": "ratio"', text))
+    assert "conversion_rate" in ratios
+    # Tables of customers (features) have windows of their own.
+    for model in _models("marts/kpis", "marts/items", "marts/quality", "marts/segments"):
+        tested = {
+            metric
+            for test in model["data_tests"]
+            if "metrics_agree" in test
+            for metric in test["metrics_agree"]["arguments"]["metrics"]
+        }
+        assert {column["name"] for column in model["columns"]} & ratios == tested, model["name"]
+
+
 def test_configuration_schemas_are_current():
     from jobs.consent import consent_schema
     from jobs.run_config import run_schema

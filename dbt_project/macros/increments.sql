@@ -106,6 +106,44 @@
 {%- endmacro %}
 
 
+{# The rows of a table of customers for sums over all of them, with `sign`: in an increment those that touched customers have now,
+   and those that they had when the last build ended, to be taken away. #}
+{% macro signed_rows(model, schema) -%}
+    select
+        *,
+        1 as sign
+    from {{ ref(model) }}
+    where {{ is_touched('customer_id') }}
+    {% if is_increment() -%}
+        union all
+        select
+            *,
+            -1 as sign
+        from {{ formerly(schema, model) }}
+        where {{ is_touched('customer_id') }}
+    {%- endif %}
+{%- endmacro %}
+
+
+{# Before an increment: take away the rows of files that have changed. #}
+{% macro forget_changed_files() -%}
+    {%- if not execute -%}
+        {%- do ref('int_changed_records') -%}
+    {%- elif is_increment() -%}
+        delete from {{ this }} where file_id in (select file_id from {{ ref('int_changed_records') }})
+    {%- endif -%}
+{%- endmacro %}
+
+
+{# The condition that a row is of such a file; true in a full build. #}
+{% macro is_of_changed_file() -%}
+    {%- if not execute -%}
+        {%- do ref('int_changed_records') -%}
+    {%- endif -%}
+    {%- if is_increment() -%} file_id in (select file_id from {{ ref('int_changed_records') }}) {%- else -%} true {%- endif -%}
+{%- endmacro %}
+
+
 {# The cut-off dates of this run of whose untouched customers the features stand already. #}
 {% macro built_dates() -%}
     {{ return(var('built_dates') if is_increment() else []) }}

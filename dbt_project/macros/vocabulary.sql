@@ -16,6 +16,12 @@
 {%- endmacro %}
 
 
+{# Events that are about an item. #}
+{% macro item_types() -%}
+    ('product_view', 'add_to_cart', 'remove_from_cart', 'add_to_wishlist', 'purchase')
+{%- endmacro %}
+
+
 {# The rules of int_bots that condemn a whole actor, the surest first. #}
 {% macro bot_rules() -%}
     {{ return(["events_per_minute", "events_per_hour", "views_without_pause", "constant_pace"]) }}

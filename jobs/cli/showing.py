@@ -29,8 +29,10 @@ _HEADLINES = (
 )
 
 
-def _query(con: duckdb.DuckDBPyConnection, text: str) -> tuple[list[str], list[tuple[Any, ...]]]:
-    cursor = con.execute(text)
+def _query(
+    con: duckdb.DuckDBPyConnection, text: str, parameters: list[Any] | None = None
+) -> tuple[list[str], list[tuple[Any, ...]]]:
+    cursor = con.execute(text, parameters)
     return [column[0] for column in cursor.description or []], cursor.fetchall()
 
 
@@ -56,8 +58,9 @@ def show_outcome(outcome: Outcome, run: PipelineRun, console: Console) -> None:
             """
             SELECT segment_name AS segment, kind, n_customers AS customers, printf('%.1f', share * 100) AS "share %",
                 printf('%.2f', average_order_value) AS "average order"
-            FROM marts.segment_kpis ORDER BY kind, n_customers DESC, segment_name
+            FROM marts.segment_kpis WHERE as_of_date = ? AND n_customers > 0 ORDER BY kind, n_customers DESC, segment_name
             """,
+            [as_of_date],
         )
         show_rows(names, rows, 40, console, title="Segments")
         _show_models(con, console, as_of_date)

@@ -4,7 +4,7 @@ All lengths are in units of a chart's viewBox. Positions are rounded to a tenth,
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import date
 
@@ -110,6 +110,8 @@ def time_chart(
     is_percent: bool = False,
     trend_window: int = 0,
     period: str = "",
+    highlighted: Collection[date] = (),
+    note: str = "",
 ) -> Chart:
     """An area chart of values by day.
 
@@ -122,6 +124,8 @@ def time_chart(
         is_percent: write the axis in per cent (values are 0-1).
         trend_window: days of the rolling mean drawn over the area; 0 for none.
         period: what one point spans ("week of "), put before the day in titles.
+        highlighted: days whose points are marked.
+        note: one sentence below the title.
 
     Raises:
         ValueError: fewer than two days, or not one value a day.
@@ -152,6 +156,7 @@ def time_chart(
             width=_at(half * 2),
             height=_at(bottom - _TOP),
             title=f"{period}{day(on)}: {format_value(value)}",
+            is_highlighted=on in highlighted,
         )
         for on, value in zip(days, values, strict=True)
         if value is not None
@@ -186,6 +191,7 @@ def time_chart(
         line=line,
         area=area,
         trend=_path(trend) if trend_window else "",
+        note=note,
     )
 
 

@@ -10,7 +10,16 @@ from jobs.report.charts import heat_level
 from jobs.report.data import ReportData
 from jobs.report.figures import bar_width, largest, ratio
 from jobs.report.model_quality import parse_json
-from jobs.report.numbers import count, decimal, is_number, money, percent, phrase, signed_decimal
+from jobs.report.numbers import (
+    MISSING,
+    count,
+    decimal,
+    is_number,
+    money,
+    percent,
+    phrase,
+    signed_decimal,
+)
 
 N_SEGMENTS = 40  # of a kind; a longer table is read in SQL
 RFM_PREFIX = "rfm_"  # segment_id of an RFM segment in marts: this and the feature's value
@@ -34,6 +43,7 @@ class SegmentRow:
     average_order_value: str
     orders_per_customer: str
     probability: str
+    moved: str
     customers_width: float
     value_width: float
     customers_share_width: float
@@ -115,6 +125,7 @@ def _segment_rows(
             average_order_value=money(row["average_order_value"], data.currency),
             orders_per_customer=decimal(row["orders_per_customer"]),
             probability=percent(row["purchase_probability_mean"]),
+            moved=_moved(row["n_entered"], row["n_left"]),
             customers_width=bar_width(row["n_customers"], most_customers),
             value_width=bar_width(row["net_value"], most_value),
             customers_share_width=bar_width(row["share"], widest),
@@ -122,6 +133,11 @@ def _segment_rows(
         )
         for row, share in zip(rows, shares, strict=True)
     )
+
+
+def _moved(entered: int | None, left: int | None) -> str:
+    """Who came and who went since the evaluation before."""
+    return f"+{count(entered)} {count(-left if left else 0)}" if entered or left else MISSING
 
 
 def _descriptions(data: ReportData, kind: str) -> dict[str, str]:

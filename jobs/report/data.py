@@ -31,6 +31,46 @@ _SEGMENT_KPIS: Schema = {
     "average_order_value": pl.Float64,
     "orders_per_customer": pl.Float64,
     "purchase_probability_mean": pl.Float64,
+    "n_entered": pl.Int64,
+    "n_left": pl.Int64,
+}
+_KPIS_DAILY: Schema = {
+    "day": pl.Date,
+    "n_events": pl.Int64,
+    "n_sessions": pl.Int64,
+    "n_customers": pl.Int64,
+    "n_orders": pl.Int64,
+    "net_value": pl.Float64,
+    "conversion_rate": pl.Float64,
+    "bounce_rate": pl.Float64,
+    "average_order_value": pl.Float64,
+    "n_sessions_with_order": pl.Int64,
+    "n_bounces": pl.Int64,
+    "n_engaged_sessions": pl.Int64,
+    "engagement_rate": pl.Float64,
+    "n_new_customers": pl.Int64,
+}
+_METRICS: Schema = {
+    "metric": pl.String,
+    "label": pl.String,
+    "description": pl.String,
+    "unit": pl.String,
+    "aggregation": pl.String,
+    "numerator": pl.String,
+    "denominator": pl.String,
+    "decimals": pl.Int64,
+    "good_direction": pl.String,
+}
+_KPI_ANOMALIES: Schema = {
+    "day": pl.Date,
+    "metric": pl.String,
+    "value": pl.Float64,
+    "expected": pl.Float64,
+    "lower": pl.Float64,
+    "upper": pl.Float64,
+    "direction": pl.String,
+    "severity": pl.String,
+    "n_weeks": pl.Int64,
 }
 SCHEMAS: dict[str, Schema] = {
     "totals": {
@@ -48,17 +88,9 @@ SCHEMAS: dict[str, Schema] = {
         "net_value": pl.Float64,
         "n_items": pl.Int64,
     },
-    "kpis_daily": {
-        "day": pl.Date,
-        "n_events": pl.Int64,
-        "n_sessions": pl.Int64,
-        "n_customers": pl.Int64,
-        "n_orders": pl.Int64,
-        "net_value": pl.Float64,
-        "conversion_rate": pl.Float64,
-        "bounce_rate": pl.Float64,
-        "average_order_value": pl.Float64,
-    },
+    "metrics": _METRICS,
+    "kpis_daily": _KPIS_DAILY,
+    "kpi_anomalies": _KPI_ANOMALIES,
     "segment_kpis": _SEGMENT_KPIS,
     "segment_descriptions": {
         "kind": pl.String,
@@ -217,6 +249,8 @@ class ReportData:
     currency: str = ""
     totals: pl.DataFrame = field(default_factory=_empty("totals"))
     kpis_daily: pl.DataFrame = field(default_factory=_empty("kpis_daily"))
+    metrics: pl.DataFrame = field(default_factory=_empty("metrics"))
+    kpi_anomalies: pl.DataFrame = field(default_factory=_empty("kpi_anomalies"))
     segment_kpis: pl.DataFrame = field(default_factory=_empty("segment_kpis"))
     segment_descriptions: pl.DataFrame = field(default_factory=_empty("segment_descriptions"))
     rfm_cells: pl.DataFrame = field(default_factory=_empty("rfm_cells"))
@@ -282,23 +316,35 @@ _QUERIES = {
         ) as orders
         """,
     ),
+    "metrics": _Query(
+        ("marts.metrics",),
+        f"select {', '.join(_METRICS)} from lake.marts.metrics order by metric",
+    ),
+    # Both were made by one run of dbt: without the definitions the columns are those of another version.
     "kpis_daily": _Query(
-        ("marts.kpis_daily",),
-        """
-        select
-            day, n_events, n_sessions, n_customers, n_orders, net_value, conversion_rate, bounce_rate,
-            average_order_value
+        ("marts.kpis_daily", "marts.metrics"),
+        f"""
+        select {", ".join(_KPIS_DAILY)}
         from lake.marts.kpis_daily
         where day <= $as_of_date
         order by day
         """,
     ),
+    "kpi_anomalies": _Query(
+        ("marts.kpi_anomalies",),
+        f"""
+        select {", ".join(_KPI_ANOMALIES)}
+        from lake.marts.kpi_anomalies
+        where day <= $as_of_date
+        order by day desc, abs(deviation_score) desc, metric
+        """,
+    ),
     "segment_kpis": _Query(
-        ("marts.segment_kpis",),
+        ("marts.segment_kpis", "marts.metrics"),
         f"""
         select {", ".join(_SEGMENT_KPIS)}
         from lake.marts.segment_kpis
-        where as_of_date = $as_of_date
+        where as_of_date = $as_of_date and n_customers > 0
         order by kind, n_customers desc, segment_id
         """,
     ),

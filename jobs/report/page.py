@@ -4,7 +4,7 @@ import logging
 import os
 import time
 from datetime import UTC
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from jobs.lake import connect
 from jobs.report import behaviour, customer_groups, identities, operations, shop
 from jobs.report.data import ReportData, read_report_data
 from jobs.report.findings import find_facts
+from jobs.report.metrics import find_metric
 from jobs.report.model_quality import model_view
 from jobs.report.numbers import day, phrase
 from jobs.settings import Settings
@@ -69,7 +70,10 @@ def build_report(data: ReportData) -> str:
         "facts": find_facts(data, models),
         "header_tiles": shop.header_tiles(data),
         "kpi_charts": shop.kpi_charts(data),
+        "kpi": partial(find_metric, data),
         "single_day": shop.single_day(data),
+        "anomalies": shop.anomaly_rows(data),
+        "n_anomalies_hidden": max(0, data.kpi_anomalies.height - shop.N_ANOMALIES),
         "trend_days": shop.TREND_DAYS,
         "identity_tiles": identities.identity_tiles(data),
         "identity_kinds": identities.kind_rows(data),

@@ -1,9 +1,8 @@
 """The shop as a whole: the tiles of the header and the KPIs over time."""
 
 import math
-from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import date, timedelta
-from functools import partial
 from typing import Any
 
 import polars as pl
@@ -11,6 +10,7 @@ import polars as pl
 from jobs.report.charts import Chart, sparkline, time_chart
 from jobs.report.data import ReportData
 from jobs.report.figures import Tile, ratio
+from jobs.report.metrics import Metric, find_metric
 from jobs.report.numbers import change, count, day, money, percent
 
 DAYS_SHOWN_DAILY = 190  # above half a year single days are noise, so points become weeks
@@ -18,6 +18,32 @@ _LAST_DAY_OF_WEEK = 6  # counted from its Monday
 TREND_DAYS = 7  # a week, so that weekends do not show as waves
 _COMPARED_DAYS = (30, 7)  # a month where the history allows it, else a week
 _SPARK_DAYS = 60  # both halves of the comparison that stands above the line
+# In the order of the page; what they are called and how they are written is told by marts.metrics.
+CHARTED = (
+    "n_sessions",
+    "n_orders",
+    "net_value",
+    "conversion_rate",
+    "average_order_value",
+    "bounce_rate",
+    "engagement_rate",
+    "n_new_customers",
+)
+N_ANOMALIES = 12  # the newest; older ones are read in SQL
+
+
+@dataclass(frozen=True)
+class AnomalyRow:
+    """A day on which a KPI was not what its weekday had led to expect."""
+
+    day: str
+    label: str
+    value: str
+    expected: str
+    span: str
+    direction: str
+    is_bad: bool
+    severity: str
 
 
 def compare_windows(
@@ -76,17 +102,33 @@ def header_tiles(data: ReportData) -> list[Tile]:
     returning = ratio(totals["n_returning_buyers"], totals["n_buyers"])
     order_value = ratio(totals["net_value"], totals["n_orders"])
     return [
-        Tile("Net revenue", money(totals["net_value"] or 0, data.currency), **moved("net_value")),
-        Tile("Orders", count(totals["n_orders"]), **moved("n_orders")),
-        Tile("Sessions", count(totals["n_sessions"]), **moved("n_sessions")),
+        Tile(
+            find_metric(data, "net_value").label,
+            money(totals["net_value"] or 0, data.currency),
+            **moved("net_value"),
+        ),
+        Tile(find_metric(data, "n_orders").label, count(totals["n_orders"]), **moved("n_orders")),
+        Tile(
+            find_metric(data, "n_sessions").label,
+            count(totals["n_sessions"]),
+            **moved("n_sessions"),
+        ),
         Tile(
             "Customers",
             count(totals["n_customers"]),
             f"{count(totals['n_registered'])} registered, {count(totals['n_buyers'])} have bought",
         ),
-        Tile("Conversion", percent(conversion), "of sessions hold an order"),
+        Tile(
+            find_metric(data, "conversion_rate").label,
+            percent(conversion),
+            "of sessions hold an order",
+        ),
         Tile("Returning buyers", percent(returning), "of buyers ordered again"),
-        Tile("Order value", money(order_value, data.currency), "net, on average"),
+        Tile(
+            find_metric(data, "average_order_value").label,
+            money(order_value, data.currency),
+            "net of discounts and refunds",
+        ),
         Tile(
             "May be contacted",
             count(totals["n_contactable"]),
@@ -95,28 +137,15 @@ def header_tiles(data: ReportData) -> list[Tile]:
     ]
 
 
-def weekly(daily: pl.DataFrame) -> pl.DataFrame:
-    """Daily KPIs by whole week (its Monday); rates and means are weighted by what they are rates of.
+def weekly(daily: pl.DataFrame, metrics: list[Metric]) -> pl.DataFrame:
+    """KPIs by whole week (its Monday), as their definitions add them up.
 
     A week of which days are missing at either end is left out: its sums would look like a fall.
     """
-
-    def weighted(column: str, weight: str) -> pl.Expr:
-        known = pl.col(column).is_not_null()
-        weights = pl.col(weight).filter(known).sum()
-        return (
-            pl.when(weights > 0)
-            .then((pl.col(column) * pl.col(weight)).sum() / weights)
-            .alias(column)
-        )
-
     return (
         daily.group_by(pl.col("day").dt.truncate("1w"))
         .agg(
-            pl.col("n_events", "n_sessions", "n_orders", "net_value").sum(),
-            weighted("conversion_rate", "n_sessions"),
-            weighted("bounce_rate", "n_sessions"),
-            weighted("average_order_value", "n_orders"),
+            *(metric.per_group() for metric in metrics),
             (pl.col("day").max() - pl.col("day").min()).dt.total_days().alias("days_spanned"),
         )
         .filter(pl.col("days_spanned") == _LAST_DAY_OF_WEEK)
@@ -126,66 +155,53 @@ def weekly(daily: pl.DataFrame) -> pl.DataFrame:
 
 
 def kpi_charts(data: ReportData) -> list[Chart]:
-    """Six charts over time; empty below two days."""
+    """A chart over time of each charted KPI; empty below two days."""
     daily = data.kpis_daily
     if daily.height < 2:
         return []
+    metrics = [find_metric(data, name) for name in CHARTED]
     is_weekly = daily.height > DAYS_SHOWN_DAILY
-    shown = weekly(daily) if is_weekly else daily
-    period = "week of " if is_weekly else ""
-    as_money = partial(money, currency=data.currency)
+    shown = weekly(daily, metrics) if is_weekly else daily
 
-    def total(column: str) -> float:
-        return math.fsum(daily[column].drop_nulls().to_list())
-
-    sessions = total("n_sessions")
-    orders = total("n_orders")
-
-    def mean(column: str, weight: str) -> float | None:
-        known = daily.filter(pl.col(column).is_not_null())
-        weights = math.fsum(known[weight].to_list())
-        values = zip(known[column].to_list(), known[weight].to_list(), strict=True)
-        return math.fsum(value * of for value, of in values) / weights if weights else None
-
-    specs: list[tuple[str, str, Callable[[float | None], str], str, bool]] = [
-        ("Sessions", "n_sessions", count, f"{count(sessions)} in all", False),
-        ("Orders", "n_orders", count, f"{count(orders)} in all", False),
-        ("Net revenue", "net_value", as_money, f"{as_money(total('net_value'))} in all", False),
-        (
-            "Conversion rate",
-            "conversion_rate",
-            percent,
-            f"{percent(mean('conversion_rate', 'n_sessions'))} on average",
-            True,
-        ),
-        (
-            "Average order value",
-            "average_order_value",
-            as_money,
-            f"{as_money(mean('average_order_value', 'n_orders'))} on average",
-            False,
-        ),
-        (
-            "Bounce rate",
-            "bounce_rate",
-            percent,
-            f"{percent(mean('bounce_rate', 'n_sessions'))} on average",
-            True,
-        ),
-    ]
-    return [
-        time_chart(
-            title,
+    def chart(metric: Metric) -> Chart:
+        format_value = metric.format_in(data.currency)
+        kind = "in all" if metric.aggregation == "sum" else "on average"
+        odd = data.kpi_anomalies.filter(pl.col("metric") == metric.name)["day"]
+        return time_chart(
+            metric.label,
             shown["day"].to_list(),
-            shown[column].to_list(),
+            shown[metric.name].to_list(),
             format_value=format_value,
-            headline=headline,
-            is_percent=is_percent,
+            headline=f"{format_value(metric.total(daily))} {kind}",
+            is_percent=metric.unit == "share",
             trend_window=0 if is_weekly or daily.height < 2 * TREND_DAYS else TREND_DAYS,
-            period=period,
+            period="week of " if is_weekly else "",
+            highlighted=(odd.dt.truncate("1w") if is_weekly else odd).to_list(),
+            note=metric.description,
         )
-        for title, column, format_value, headline, is_percent in specs
-    ]
+
+    return [chart(metric) for metric in metrics]
+
+
+def anomaly_rows(data: ReportData) -> list[AnomalyRow]:
+    """The newest anomalies, of one day the largest first."""
+
+    def row(found: dict[str, Any]) -> AnomalyRow:
+        metric = find_metric(data, found["metric"])
+        write = metric.format_in(data.currency)
+        is_above = found["direction"] == "above"
+        return AnomalyRow(
+            day=day(found["day"]),
+            label=metric.label,
+            value=write(found["value"]),
+            expected=write(found["expected"]),
+            span=f"{write(found['lower'])} to {write(found['upper'])}",
+            direction=f"{'▲' if is_above else '▼'} {found['direction']}",
+            is_bad=is_above != (metric.good_direction == "up"),
+            severity=found["severity"],
+        )
+
+    return [row(found) for found in data.kpi_anomalies.head(N_ANOMALIES).to_dicts()]
 
 
 def single_day(data: ReportData) -> dict[str, str]:
@@ -193,12 +209,7 @@ def single_day(data: ReportData) -> dict[str, str]:
     if data.kpis_daily.height != 1:
         return {}
     row = data.kpis_daily.row(0, named=True)
-    return {
-        "day": day(row["day"]),
-        "Events": count(row["n_events"]),
-        "Sessions": count(row["n_sessions"]),
-        "Orders": count(row["n_orders"]),
-        "Net revenue": money(row["net_value"], data.currency),
-        "Conversion rate": percent(row["conversion_rate"]),
-        "Bounce rate": percent(row["bounce_rate"]),
+    metrics = [find_metric(data, name) for name in ("n_events", *CHARTED)]
+    return {"day": day(row["day"])} | {
+        metric.label: metric.format_in(data.currency)(row[metric.name]) for metric in metrics
     }

@@ -39,8 +39,10 @@ flags as (
 judged as (
     select
         events.event_id,
-        events.actor_id,
+        events.source,
         events.event_type,
+        events.received_at,
+        events.actor_id,
         events.order_id,
         case
             when decided.state != 'granted' then 'decision'
@@ -76,6 +78,10 @@ seen_orders as (
     select
         orders.event_id,
         {{ actor_key('orders.actor_id', 'orders.order_id') }} as actor_key,
+        orders.source,
+        orders.event_type,
+        orders.received_at,
+        orders.actor_id,
         case when decided.state is null then sightings.rule when decided.state != 'granted' then 'decision' end as rule
     from {{ ref('int_source_events') }} as orders
     left join borrowed_visits on orders.event_id = borrowed_visits.event_id
@@ -88,12 +94,20 @@ final as (
     select
         event_id,
         actor_id as actor_key,
+        source,
+        event_type,
+        received_at,
+        actor_id,
         rule
     from refused
     union all
     select
         event_id,
         actor_key,
+        source,
+        event_type,
+        received_at,
+        actor_id,
         rule
     from seen_orders
     where rule is not null

@@ -9,6 +9,7 @@ with tracked as (
         source,
         event_type,
         occurred_at,
+        received_at,
         actor_id,
         order_id,
         item_id,
@@ -63,6 +64,9 @@ ruled as (
     select
         tracked.event_id,
         {{ actor_key('tracked.actor_id', 'tracked.order_id') }} as actor_key,
+        tracked.source,
+        tracked.received_at,
+        tracked.actor_id,
         case
             when tracked.event_type = 'purchase' and shop_orders.has_sales then 'told_by_shop'
             when tracked.event_type = 'refund' and shop_orders.has_returns then 'told_by_shop'
@@ -78,6 +82,9 @@ final as (
     select
         event_id,
         actor_key,
+        source,
+        received_at,
+        actor_id,
         rule
     from ruled
     where rule is not null

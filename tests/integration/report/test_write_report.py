@@ -37,14 +37,30 @@ create table lake.features.customer_features as
     select '{CUSTOMER}' as customer_id, date '{DAY}' as as_of_date, 5::bigint as recency_score, 4::bigint as frequency_score,
         'champions' as rfm_segment, 250.0::double as total_value
     union all select '{CUSTOMER}', date '2026-06-02', 1, 1, 'hibernating', 1.0;
+create table lake.marts.metrics as
+    select metric, label, 'what it means' as description, unit, aggregation, null::varchar as numerator,
+        null::varchar as denominator, 0::int as decimals, 'up' as good_direction
+    from (values ('n_sessions', 'Visits', 'count', 'sum'), ('n_orders', 'Orders', 'count', 'sum'))
+        as defined (metric, label, unit, aggregation);
+create table lake.marts.kpi_anomalies as
+    select day, 'n_orders' as metric, 1.0::double as value, 41.0::double as expected, 8.0::double as lower,
+        73.0::double as upper, -6.2::double as deviation_score, 'below' as direction, 'warning' as severity,
+        5::bigint as n_weeks
+    from (values (date '{DAY}'), (date '{DAY}' + 1)) as days (day);
 create table lake.marts.kpis_daily as
     select day::date as day, 100::bigint as n_events, 10::bigint as n_sessions, 9::bigint as n_customers, 1::bigint as n_orders,
-        50.0::double as net_value, 0.1::double as conversion_rate, 0.4::double as bounce_rate, 50.0::double as average_order_value
+        50.0::double as net_value, 0.1::double as conversion_rate, 0.4::double as bounce_rate, 50.0::double as average_order_value,
+        1::bigint as n_sessions_with_order, 4::bigint as n_bounces, 5::bigint as n_engaged_sessions,
+        0.5::double as engagement_rate, 2::bigint as n_new_customers
     from generate_series(date '2026-06-30', date '{DAY}' + 1, interval 1 day) as days (day);
 create table lake.marts.segment_kpis as
     select 'rfm_champions' as segment_id, 'Champions' as segment_name, 'rfm' as kind, 1::bigint as n_customers, 0.5::double as share,
         50.0::double as net_value, 25.0::double as average_order_value, 2.0::double as orders_per_customer,
-        0.25::double as purchase_probability_mean, date '{DAY}' as as_of_date;
+        0.25::double as purchase_probability_mean, 7::bigint as n_entered, 3::bigint as n_left, date '{DAY}' as as_of_date
+    union all
+    select 'old', 'Segment of the day before', 'rule', 1, 0.5, 50.0, 25.0, 2.0, 0.25, 7, 3, date '{DAY}' - 1
+    union all
+    select 'empty', 'Deserted segment', 'rule', 0, 0.0, 0.0, null, null, null, 0, 5, date '{DAY}';
 create table lake.marts.cohort_retention as
     select date '2026-06-01' as cohort_month, 0::bigint as months_since, 1::bigint as n_customers, 1::bigint as n_active,
         1.0::double as retention_rate, 50.0::double as net_value;
@@ -146,6 +162,9 @@ def test_write_report_of_a_filled_lake_shows_its_day(settings, request_):
         RUN_ID,
         "250.00\u00a0EUR",  # the RFM cell of this day
         "30 in all",  # sessions up to the day of the run
+        "Visits",  # as the definition of the KPI calls them
+        "+7 −3",
+        "8 to 73",
         "Red shoe",
         "Carting",
         "needs 60 days, has 3",
@@ -155,6 +174,9 @@ def test_write_report_of_a_filled_lake_shows_its_day(settings, request_):
     ):
         assert expected in page
     # Another day's features, older checks, a later day's checks, and the report's own run stay out.
+    assert page.count("8 to 73") == 1
+    for unexpected in ("Segment of the day before", "Deserted segment"):
+        assert unexpected not in page
     for unexpected in ("Hibernating", "expect_old", "expect_later", "write report", CUSTOMER):
         assert unexpected not in page
 

@@ -36,22 +36,37 @@ activity as (
         cohorts.cohort_month,
         date_diff('month', cohorts.cohort_month, orders.order_month) as months_since,
         count(distinct orders.customer_id) as n_active,
+        count(*) as n_orders,
         sum(orders.net_value) as net_value
     from orders
     inner join cohorts on orders.customer_id = cohorts.customer_id
     group by 1, 2
 ),
 
-final as (
+measured as (
     select
         grid.cohort_month,
         grid.months_since,
         grid.n_customers,
         coalesce(activity.n_active, 0) as n_active,
-        {{ rate('coalesce(activity.n_active, 0)', 'grid.n_customers') }} as retention_rate,
-        {{ total('activity.net_value') }} as net_value
+        coalesce(activity.n_orders, 0) as n_orders,
+        {{ total('activity.net_value') }} as net_value,
+        {{ total('sum(activity.net_value) over months') }} as cumulative_net_value
     from grid
     left join activity using (cohort_month, months_since)
+    window months as (
+        partition by grid.cohort_month order by grid.months_since rows between unbounded preceding and current row
+    )
+),
+
+final as (
+    select
+        *,
+        {{ metric('retention_rate') }} as retention_rate,
+        {{ metric('orders_per_customer') }} as orders_per_customer,
+        {{ metric('net_value_per_customer') }} as net_value_per_customer,
+        {{ metric('cumulative_value_per_customer') }} as cumulative_value_per_customer
+    from measured
 )
 
 select * from final

@@ -1,57 +1,19 @@
-with events as (
-    select * from {{ ref('ftr_customer_events') }} where session_id is not null
-),
-
-sessions as (
-    select
-        session_id,
-        customer_id
-    from {{ ref('fct_sessions') }}
-    where
-        monster_reason is null
-        and {{ days_between(utc_date('started_at'), as_of_date()) }} < {{ var('funnel_days') }}
-),
-
-steps as (
-    select
-        listed.step_number,
-        listed.step,
-        listed.event_type
-    from (
-        values
-        (1, 'session', null),
-        (2, 'product view', 'product_view'),
-        (3, 'add to cart', 'add_to_cart'),
-        (4, 'checkout', 'begin_checkout'),
-        (5, 'purchase', 'purchase')
-    ) as listed (step_number, step, event_type)
-),
-
-reached as (
-    select
-        'session' as step,
-        session_id,
-        customer_id
-    from sessions
-    union all
-    select distinct
-        steps.step,
-        sessions.session_id,
-        sessions.customer_id
-    from events
-    inner join sessions on events.session_id = sessions.session_id
-    inner join steps on events.event_type = steps.event_type
+with sessions as (
+    select * from {{ ref('int_session_steps') }}
+    where {{ days_between('day', as_of_date()) }} < {{ var('funnel_days') }}
 ),
 
 counted as (
-    select
-        steps.step_number,
-        steps.step,
-        count(reached.session_id) as n_sessions,
-        count(distinct reached.customer_id) as n_customers
-    from steps
-    left join reached on steps.step = reached.step
-    group by steps.step_number, steps.step
+    {% for step, is_reached in funnel_steps().items() -%}
+        select
+            {{ loop.index }} as step_number,
+            '{{ step }}' as step,
+            count(*) as n_sessions,
+            count(distinct customer_id) as n_customers
+        from sessions
+        where {{ is_reached }}
+        {{ "union all" if not loop.last }}
+    {% endfor %}
 ),
 
 final as (

@@ -1,49 +1,37 @@
-with bots as (
-    select
-        actor_id,
-        rule
-    from {{ ref('int_bots') }}
-    where is_whole_actor
-),
+{% set verdict_rules = bot_rules() + set_aside_rules() + ['without_consent'] %}
 
-refused as (
-    select event_id from {{ ref('int_refused_events') }}
-),
-
-received as (
+with arrivals as (
+    select * from {{ ref('int_arrival_days') }}
+    union all by name
     select
-        events.source,
-        events.file_id,
-        events.received_at,
-        {{ utc_date('events.received_at') }} as day,
-        events.actor_id is null as is_without_customer,
-        events.set_aside_rule,
-        refused.event_id is not null and events.event_type not in ('purchase', 'refund') as is_refused,
-        case
-            when events.is_bot then 'flagged'
-            when events.entity != 'orders' then bots.rule
-        end as bot_rule
-    from {{ ref('int_source_events') }} as events
-    left join bots on events.actor_id = bots.actor_id
-    left join refused on events.event_id = refused.event_id
+        file_id,
+        source,
+        {{ utc_date('received_at') }} as day,
+        {{ arrival_counts(is_bot='false', has_price='coalesce(price, line_amount) is not null') }}
+    from {{ ref('int_untracked_events') }}
+    group by 1, 2, 3
 ),
 
 event_days as (
     select
         day,
         source,
-        count(*) as n_events,
-        count(bot_rule) as n_bot_events,
-        {% for rule in ['flagged'] + bot_rules() -%}
-            count(*) filter (where bot_rule = '{{ rule }}') as n_bot_{{ rule }},
+        {% for name in arrival_count_names() -%}
+            cast(sum({{ name }}) as bigint) as {{ name }},
         {% endfor -%}
-        {% for rule in set_aside_rules() -%}
-            count(*) filter (where bot_rule is null and set_aside_rule = '{{ rule }}') as n_{{ rule }},
+        max(latest_received_at) as latest_received_at
+    from arrivals
+    group by day, source
+),
+
+verdict_days as (
+    select
+        {% for rule in verdict_rules -%}
+            cast(sum(n_events) filter (where rule = '{{ rule }}') as bigint) as n_{{ rule }},
         {% endfor -%}
-        count(*) filter (where bot_rule is null and is_refused) as n_without_consent,
-        count(*) filter (where is_without_customer) as n_without_customer,
-        max(received_at) as latest_received_at
-    from received
+        day,
+        source
+    from {{ ref('int_verdict_days') }}
     group by day, source
 ),
 
@@ -51,18 +39,39 @@ file_days as (
     select
         file_id,
         max(day) as day
-    from received
+    from arrivals
     group by file_id
 ),
 
--- A rejected line has no readable time, so it counts on the last day of the good lines of its file.
-reject_days as (
+-- A rejected line has no readable time, so it counts on the last day of the good lines of its file. So do lines that an
+-- earlier file had told.
+lost_lines as (
     select
-        coalesce(file_days.day, least({{ utc_date('rejects.rejected_at') }}, {{ as_of_date() }})) as day,
-        rejects.source,
-        count(*) as n_rejects
-    from {{ ref('stg_rejects') }} as rejects
-    left join file_days on rejects.file_id = file_days.file_id
+        file_id,
+        source,
+        rejected_at as noticed_at,
+        1 as n_rejects,
+        0 as n_duplicates
+    from {{ ref('stg_rejects') }}
+    union all
+    select
+        file_id,
+        source,
+        loaded_at as noticed_at,
+        0 as n_rejects,
+        count_duplicates as n_duplicates
+    from {{ ref('stg_files') }}
+    where count_duplicates > 0
+),
+
+lost_days as (
+    select
+        coalesce(file_days.day, least({{ utc_date('lost_lines.noticed_at') }}, {{ as_of_date() }})) as day,
+        lost_lines.source,
+        cast(sum(lost_lines.n_rejects) as bigint) as n_rejects,
+        cast(sum(lost_lines.n_duplicates) as bigint) as n_duplicates
+    from lost_lines
+    left join file_days on lost_lines.file_id = file_days.file_id
     group by 1, 2
 ),
 
@@ -87,32 +96,66 @@ late_days as (
     group by 1, 2
 ),
 
+measured as (
+    select
+        day,
+        source,
+        {% for name in arrival_count_names() -%}
+            coalesce(event_days.{{ name }}, 0) as {{ name }},
+        {% endfor -%}
+        {% for rule in verdict_rules -%}
+            coalesce(verdict_days.n_{{ rule }}, 0) as n_{{ rule }},
+        {% endfor -%}
+        coalesce(lost_days.n_rejects, 0) as n_rejects,
+        coalesce(lost_days.n_duplicates, 0) as n_duplicates,
+        coalesce(event_days.n_events, 0) + coalesce(lost_days.n_rejects, 0) as n_lines,
+        coalesce(rate_days.n_without_rate, 0) as n_without_rate,
+        coalesce(late_days.n_late_days, 0) as n_late_days,
+        event_days.latest_received_at
+    from event_days
+    full outer join verdict_days using (day, source)
+    full outer join lost_days using (day, source)
+    full outer join rate_days using (day, source)
+    full outer join late_days using (day, source)
+),
+
+counted as (
+    select
+        *,
+        n_bot_flagged
+        {%- for rule in bot_rules() %}
+            + n_{{ rule }}
+        {%- endfor %} as n_bot_events,
+        n_lines + n_duplicates as n_lines_read
+    from measured
+),
+
 final as (
     select
         day,
         source,
-        coalesce(event_days.n_events, 0) as n_events,
-        coalesce(event_days.n_bot_events, 0) as n_bot_events,
-        {% for rule in ['flagged'] + bot_rules() -%}
-            coalesce(event_days.n_bot_{{ rule }}, 0) as n_bot_{{ rule }},
+        n_events,
+        n_bot_events,
+        n_bot_flagged,
+        {% for rule in bot_rules() -%}
+            n_{{ rule }} as n_bot_{{ rule }},
         {% endfor -%}
-        {% for rule in set_aside_rules() -%}
-            coalesce(event_days.n_{{ rule }}, 0) as n_{{ rule }},
+        {% for name in set_aside_rules() -%}
+            n_{{ name }},
         {% endfor -%}
-        coalesce(event_days.n_without_consent, 0) as n_without_consent,
-        coalesce(reject_days.n_rejects, 0) as n_rejects,
-        coalesce(event_days.n_without_customer, 0) as n_without_customer,
-        coalesce(rate_days.n_without_rate, 0) as n_without_rate,
-        coalesce(late_days.n_late_days, 0) as n_late_days,
-        {{ rate(
-            'coalesce(reject_days.n_rejects, 0)',
-            'coalesce(event_days.n_events, 0) + coalesce(reject_days.n_rejects, 0)'
-        ) }} as rate_rejected,
-        event_days.latest_received_at
-    from event_days
-    full outer join reject_days using (day, source)
-    full outer join rate_days using (day, source)
-    full outer join late_days using (day, source)
+        {% for name in [
+            'without_consent', 'rejects', 'duplicates', 'lines', 'lines_read', 'without_customer', 'without_rate',
+            'late_days', 'item_events', 'with_item', 'with_category', 'purchase_events', 'with_price', 'ahead',
+        ] -%}
+            n_{{ name }},
+        {% endfor -%}
+        {% for name in ['bot_rate', 'rate_rejected', 'duplicate_rate', 'item_rate', 'category_rate', 'price_rate'] -%}
+            {{ metric(name) }} as {{ name }},
+        {% endfor -%}
+        cast({{ arrived_within(0.5) }} as bigint) as lag_median_seconds,
+        cast({{ arrived_within(0.95) }} as bigint) as lag_95_pct_seconds,
+        latest_received_at
+    from counted
 )
 
 select * from final

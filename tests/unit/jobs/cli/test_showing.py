@@ -21,9 +21,11 @@ def test_run_that_was_made_is_shown_not_the_latest_day(tmp_path, monkeypatch):
         lambda con: con.execute(
             """
             CREATE SCHEMA marts; CREATE SCHEMA ml;
-            CREATE TABLE marts.segment_kpis AS SELECT
-                '[/x]' AS segment_name, 'rule' AS kind, 1 AS n_customers, 0.5::DOUBLE AS share,
-                2.0::DOUBLE AS average_order_value;
+            CREATE TABLE marts.segment_kpis AS SELECT * FROM (VALUES
+                (DATE '2026-01-31', '[/x]', 'rule', 1, 0.5::DOUBLE, 2.0::DOUBLE),
+                (DATE '2026-01-31', 'deserted', 'rule', 0, 0.0::DOUBLE, NULL),
+                (DATE '2026-03-31', 'segment of another day', 'rule', 1, 0.5::DOUBLE, 2.0::DOUBLE))
+                AS t (as_of_date, segment_name, kind, n_customers, share, average_order_value);
             CREATE TABLE ml.model_runs AS SELECT * FROM (VALUES
                 (DATE '2026-01-31', 'january', 'skipped_too_small', NULL, NULL, 'too few [/y]'),
                 (DATE '2026-03-31', 'march', 'skipped_too_small', NULL, NULL, 'too few'))
@@ -49,6 +51,8 @@ def test_run_that_was_made_is_shown_not_the_latest_day(tmp_path, monkeypatch):
     assert "january" in text
     assert "too few [/y]" in text
     assert "[/x]" in text
+    assert "deserted" not in text
+    assert "segment of another day" not in text
     assert "most events of web are set aside: nobody there is known to agree to analytics." in text
     assert "`consented: [analytics]`" in text
     assert "2026-01-31.html" in text

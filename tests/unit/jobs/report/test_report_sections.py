@@ -6,6 +6,7 @@ import pytest
 
 from jobs.report import behaviour, customer_groups, operations, shop
 from jobs.report.findings import find_facts
+from jobs.report.metrics import find_metric
 from jobs.report.model_quality import model_view
 
 from .frames import make_data, make_frame
@@ -16,7 +17,7 @@ def make_days(n_days: int, n_orders: int = 2):
     return make_frame(
         "kpis_daily",
         *(
-            (last - timedelta(days=age), 90, 10, 8, n_orders, 20.0, 0.2, 0.5, 10.0)
+            (last - timedelta(days=age), 90, 10, 8, n_orders, 20.0, 0.2, 0.5, 10.0, 2, 5)
             for age in range(n_days - 1, -1, -1)
         ),
     )
@@ -38,23 +39,87 @@ def test_compare_windows_sums_the_days_on_either_side():
     assert (now["net_value"], before["net_value"]) == (21.0, 7.0)
 
 
-def test_weekly_weighs_rates_by_their_base():
+def test_weekly_adds_up_numerators_and_denominators():
     daily = make_frame(
         "kpis_daily",
-        (date(2026, 6, 28), 1, 99, 1, 1, 5.0, 0.1, 0.5, 5.0),  # a week that began before the data
-        (date(2026, 6, 29), 1, 10, 1, 1, 5.0, 0.1, 0.5, 5.0),
-        (date(2026, 7, 5), 1, 30, 1, 9, 5.0, 0.3, None, 15.0),
-        (date(2026, 7, 6), 1, 99, 1, 1, 5.0, 0.1, 0.5, 5.0),  # a week that has not ended
+        (date(2026, 6, 28), 1, 99, 1, 1, 5.0, 0.1, 0.5, 5.0, 9, 9),  # a week that began before
+        (date(2026, 6, 29), 1, 10, 1, 1, 5.0, 0.1, 0.5, 5.0, 1, 5),
+        (date(2026, 7, 5), 1, 30, 1, 9, 37.0, 0.3, None, 4.11, 9, 15),
+        (date(2026, 7, 6), 1, 99, 1, 1, 5.0, 0.1, 0.5, 5.0, 9, 9),  # a week that has not ended
     )
-    [row] = shop.weekly(daily).iter_rows(named=True)
-    assert (row["day"], row["n_sessions"], row["net_value"]) == (date(2026, 6, 29), 40, 10.0)
-    assert row["conversion_rate"] == pytest.approx(0.25)
-    assert row["bounce_rate"] == pytest.approx(0.5)
-    assert row["average_order_value"] == pytest.approx(14.0)
+    metrics = [find_metric(make_data(), name) for name in ("n_sessions", "net_value")]
+    ratios = ("conversion_rate", "bounce_rate", "average_order_value")
+    metrics += [find_metric(make_data(), name) for name in ratios]
+    [row] = shop.weekly(daily, metrics).iter_rows(named=True)
+    assert (row["day"], row["n_sessions"], row["net_value"]) == (date(2026, 6, 29), 40, 42.0)
+    assert [row[name] for name in ratios] == [0.25, 0.5, 4.2]
+
+
+def test_metric_that_is_not_defined_has_a_readable_name_and_no_sum():
+    metric = find_metric(make_data(), "n_new_customers")
+    assert metric.label == "N new customers"
+    assert metric.total(make_days(3)) is None
+
+
+def test_metrics_are_written_in_their_unit():
+    data = make_data(
+        metrics=make_frame(
+            "metrics",
+            *(
+                (unit, unit, "", unit, "sum", None, None, 1, "up")
+                for unit in ("count", "money", "share", "number", "seconds")
+            ),
+        )
+    )
+    written = [find_metric(data, unit).format_in("EUR")(1.25) for unit in data.metrics["metric"]]
+    assert written == ["1", "1.25\u00a0EUR", "125.0%", "1.2", "1.25\u00a0s"]
+
+
+def test_kpi_charts_mark_unusual_days_and_tell_what_a_kpi_means():
+    data = make_data(
+        kpis_daily=make_days(3),
+        kpi_anomalies=make_frame("kpi_anomalies", (date(2026, 7, 1), "n_orders", 2.0, 9.0)),
+    )
+    sessions, orders, *_, conversion = shop.kpi_charts(data)[:4]
+    assert [mark.is_highlighted for mark in orders.marks] == [False, True, False]
+    assert not any(mark.is_highlighted for mark in sessions.marks)
+    assert (conversion.title, conversion.headline, conversion.note) == (
+        "Conversion rate",
+        "20.0% on average",
+        "Sessions with an order / sessions.",
+    )
+
+
+def test_anomaly_rows_say_whether_a_direction_is_bad():
+    data = make_data(
+        kpi_anomalies=make_frame(
+            "kpi_anomalies",
+            (date(2026, 7, 2), "net_value", 10.0, 90.0, 50.0, 130.0, "below", "critical", 8),
+            (date(2026, 7, 2), "bounce_rate", 0.2, 0.5, 0.4, 0.6, "below", "warning", 8),
+            (date(2026, 7, 1), "n_orders", 90.0, 20.0, 5.0, 35.0, "above", "warning", 8),
+        )
+    )
+    rows = shop.anomaly_rows(data)
+    assert [(row.label, row.is_bad) for row in rows] == [
+        ("Net revenue", True),
+        ("Bounce rate", False),
+        ("Orders", False),
+    ]
+    assert (rows[0].day, rows[0].value, rows[0].expected, rows[0].span, rows[0].direction) == (
+        "2 Jul 2026",
+        "10.00\u00a0EUR",
+        "90.00\u00a0EUR",
+        "50.00\u00a0EUR to 130.00\u00a0EUR",
+        "▼ below",
+    )
 
 
 def test_kpi_charts_of_a_long_history_show_weeks():
-    chart = shop.kpi_charts(make_data(kpis_daily=make_days(shop.DAYS_SHOWN_DAILY + 1)))[0]
+    odd = make_frame("kpi_anomalies", (date(2026, 6, 24), "n_sessions", 9.0, 10.0))
+    days = make_days(shop.DAYS_SHOWN_DAILY + 1)
+    chart = shop.kpi_charts(make_data(kpis_daily=days, kpi_anomalies=odd))[0]
+    marked = [mark.title for mark in chart.marks if mark.is_highlighted]
+    assert marked == ["week of 22 Jun 2026: 70"]
     assert chart.marks[0].title.startswith("week of ")
     assert chart.headline == "1,910 in all"
 
@@ -89,7 +154,7 @@ def test_segment_groups_describe_rules_clusters_and_rfm():
         segment_kpis=make_frame(
             "segment_kpis",
             ("c1", "Browsers", "cluster", 60, 0.6, 100.0, None, 0.0, 0.1),
-            ("rfm_loyal", "Loyal", "rfm", 20, 0.2, 900.0, 30.0, 2.0, 0.4),
+            ("rfm_loyal", "Loyal", "rfm", 20, 0.2, 900.0, 30.0, 2.0, 0.4, 12, 3),
         ),
         segment_descriptions=make_frame(
             "segment_descriptions", ("cluster", "c1", "Browsers", "Look and leave", "{}")
@@ -102,6 +167,7 @@ def test_segment_groups_describe_rules_clusters_and_rfm():
         "Recency 3 to 4, frequency 4 of 5",
     )
     assert (cluster.rows[0].value_share, rfm.rows[0].value_share) == ("10.0%", "90.0%")
+    assert (cluster.rows[0].moved, rfm.rows[0].moved) == ("–", "+12 −3")
     assert (cluster.rows[0].average_order_value, rfm.rows[0].value_share_width) == ("–", 100.0)
 
 
