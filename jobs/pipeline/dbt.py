@@ -88,7 +88,9 @@ def _plan(run: PipelineRun, stage: str) -> DbtPlan:
     upstream = find_upstream(run, _UPSTREAM[stage])
     variables = _variables(run)
     run_id = make_run_id(stage, run.request(upstream), digest_of(variables))
-    increment = plan_build(run.settings, run_id, variables) if stage == FEATURES else {}
+    increment = (
+        plan_build(run.settings, run_id, variables, is_full=run.force) if stage == FEATURES else {}
+    )
     return DbtPlan(run_id, upstream, variables, is_done(run, stage, run_id), increment)
 
 

@@ -22,23 +22,29 @@ logger = logging.getLogger(__name__)
 
 BEGUN = "intermediate.begun_build"
 # What moves from run to run; any other setting changes what every row means.
-_MOVING = ("as_of", "as_of_date", "cutoff_dates")
+_MOVING = {
+    "as_of", "as_of_date", "cutoff_dates", "build_id", "since_as_of", "built_dates",
+    "since_snapshot", "until_snapshot", "built_snapshot",
+}  # fmt: skip
 
 
-def plan_build(settings: Settings, run_id: str, variables: dict[str, Any]) -> dict[str, Any]:
+def plan_build(
+    settings: Settings, run_id: str, variables: dict[str, Any], *, is_full: bool = False
+) -> dict[str, Any]:
     """The variables that tell dbt what the last build has seen (`since_snapshot` is None: replace every table).
 
     Args:
         settings: where the lake is.
         run_id: of the build that is planned.
         variables: dbt's others.
+        is_full: replace every table, whatever is known.
     """
     con = connect(settings)
     try:
         latest = _find_latest_snapshot(con)
         planned = {"build_id": run_id, "until_snapshot": latest, "since_snapshot": None}
         last = _find_last_build(con)
-        reason = _why_not(con, last, variables)
+        reason = "a full build was asked for" if is_full else _why_not(con, last, variables)
         if last is None or reason:
             logger.info("every table is built anew: %s", reason)
             return planned
@@ -77,12 +83,7 @@ def record_build(settings: Settings, run_id: str, variables: dict[str, Any]) -> 
 
 def _basis(con: duckdb.DuckDBPyConnection, variables: dict[str, Any]) -> str:
     """Digest of what every row of a build depends on beside the records and the point in time."""
-    settled = {
-        name: value
-        for name, value in variables.items()
-        if name not in _MOVING and not name.endswith("_snapshot")
-        and name not in {"build_id", "since_as_of", "built_dates"}
-    }
+    settled = {name: value for name, value in variables.items() if name not in _MOVING}
     return digest_of(settled, code_digest(), find_ring(con))
 
 
@@ -117,7 +118,11 @@ def _why_not(
         return "the code, a setting or the keys are others than those of the last build"
     if last["as_of"] > datetime.fromisoformat(variables["as_of"]):
         return "the last build was for a later point in time"
-    begun = con.execute(f"SELECT build_id FROM lake.{BEGUN}").fetchone() if _has_table(con, BEGUN) else None
+    begun = (
+        con.execute(f"SELECT build_id FROM lake.{BEGUN}").fetchone()
+        if _has_table(con, BEGUN)
+        else None
+    )
     if begun is None or begun[0] != last["run_id"]:
         return "a build has begun since the last one that ended"
     needed = [last["built_snapshot"], min(last["source_snapshot"] + 1, _find_latest_snapshot(con))]

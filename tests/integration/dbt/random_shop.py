@@ -62,8 +62,14 @@ def make_shop(seed: int, n_days: int = N_DAYS) -> Rows:
     number = iter(range(10**9))
     end = FIRST_DAY + timedelta(days=n_days)
 
-    def event(event_type: str, at: datetime, device: str | None, user: str | None, **fields: Any) -> None:
-        late = timedelta(days=draw.randint(1, 20)) if draw.random() < 0.03 else timedelta(seconds=draw.randint(-2, 30))
+    def event(
+        event_type: str, at: datetime, device: str | None, user: str | None, **fields: Any
+    ) -> None:
+        late = (
+            timedelta(days=draw.randint(1, 20))
+            if draw.random() < 0.03
+            else timedelta(seconds=draw.randint(-2, 30))
+        )
         received_at = max(at + late, FIRST_DAY)
         item = fields.get("item_id")
         rows.add(
@@ -81,7 +87,9 @@ def make_shop(seed: int, n_days: int = N_DAYS) -> Rows:
 
     for person in range(N_PEOPLE):
         _live(draw, event, rows, person, end, number)
-    for minute in range(150):  # somebody who turns out to be no person, months after the first visit
+    for minute in range(
+        150
+    ):  # somebody who turns out to be no person, months after the first visit
         at = end - timedelta(days=5) + timedelta(milliseconds=300 * minute)
         event("page_view", at, "d-fast", None)
     event("product_view", FIRST_DAY + timedelta(days=10), "d-fast", None, item_id="i3", price=10.0)
@@ -142,7 +150,9 @@ def _buy(
     order = f"o{next(number)}" if draw.random() < 0.8 else None
     currency = draw.choice(["EUR", "EUR", "USD"])
     for _ in range(draw.choice([1, 1, 2])):  # told twice
-        event("purchase", at, device, user, order_id=order, currency=currency, quantity=2.0, **fields)
+        event(
+            "purchase", at, device, user, order_id=order, currency=currency, quantity=2.0, **fields
+        )
         at += timedelta(milliseconds=400)
     if order and draw.random() < 0.4:
         told_at = at + timedelta(days=draw.randint(0, 9))
@@ -151,20 +161,42 @@ def _buy(
             "price": fields["price"], "order_discount": 1.0, "received_at": told_at, "user_id": user,
             "file_id": _day_file("orders", told_at), "is_test": draw.random() < 0.05,
         }  # fmt: skip
-        rows.add("raw.orders", order_line_id=f"l{next(number)}", line_type="sale", ordered_at=at, **line)
+        rows.add(
+            "raw.orders", order_line_id=f"l{next(number)}", line_type="sale", ordered_at=at, **line
+        )
         if draw.random() < 0.3:
             back_at = told_at + timedelta(days=draw.randint(1, 20))
-            back = line | {"received_at": back_at, "file_id": _day_file("orders", back_at), "quantity": 1.0}
-            rows.add("raw.orders", order_line_id=f"l{next(number)}", line_type="return", ordered_at=back_at, **back)
+            back = line | {
+                "received_at": back_at,
+                "file_id": _day_file("orders", back_at),
+                "quantity": 1.0,
+            }
+            rows.add(
+                "raw.orders",
+                order_line_id=f"l{next(number)}",
+                line_type="return",
+                ordered_at=back_at,
+                **back,
+            )
     elif draw.random() < 0.2:
-        event("refund", at + timedelta(days=draw.randint(1, 30)), device, user, order_id=order, quantity=1.0, **fields)
+        event(
+            "refund",
+            at + timedelta(days=draw.randint(1, 30)),
+            device,
+            user,
+            order_id=order,
+            quantity=1.0,
+            **fields,
+        )
 
 
 def _describe_items(draw: Random, rows: Rows, end: datetime) -> None:
     for number in range(0, N_ITEMS, 2):
         for version in range(draw.choice([1, 1, 2])):
             days = draw.randint(0, (end - FIRST_DAY).days - 1)
-            known_at = None if not version and number % 4 else FIRST_DAY + timedelta(days=days, hours=7)
+            known_at = (
+                None if not version and number % 4 else FIRST_DAY + timedelta(days=days, hours=7)
+            )
             rows.add(
                 "raw.items", item_record_id=f"r{number}-{version}", source="shop", item_id=f"i{number}", title=f"Item {number}",
                 category=CATEGORIES[(number + version) % 4], brand=draw.choice(["acme", "best", None]),

@@ -2,6 +2,7 @@
 
 import shutil
 from datetime import datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +67,7 @@ def test_increments_of_a_random_shop_equal_full_builds(seed: int, tmp_path: Path
     ends = [noon, noon + timedelta(hours=5), noon + timedelta(hours=18), noon + timedelta(days=3)]
     transact(settings, shop.until(ends[0]).put, message="rows of the test")
     assert build(settings, settings.data_dir, ends[0], is_full=False)["since_snapshot"] is None
-    for before, end in zip(ends[:-1], ends[1:], strict=True):
+    for before, end in pairwise(ends):
         transact(settings, shop.until(end, before).put, message="rows of the test")
         if end == ends[2]:
             transact(settings, _take_back, message="rows of the test")
