@@ -600,7 +600,9 @@ STATEMENTS = {
 _SEGMENTS = Path(__file__).resolve().parents[1] / "dbt_project" / "seeds" / "rfm_segments.csv"
 
 
-def build_by_hand(settings: Settings, as_of: datetime, cutoff_dates: list[date]) -> dict[str, float]:
+def build_by_hand(
+    settings: Settings, as_of: datetime, cutoff_dates: list[date]
+) -> dict[str, float]:
     """Make the tables in the lake's schema `hand`, and return the seconds of each statement."""
     seconds = {}
     epoch = date(1970, 1, 1)
@@ -629,12 +631,11 @@ def build_by_hand(settings: Settings, as_of: datetime, cutoff_dates: list[date])
 
 def main() -> int:
     """Make the tables in a lake of `warehouse_rows` and say what took how long."""
-    from warehouse_rows import AS_OF, find_variables, settings_of
+    from warehouse_rows import AS_OF, find_dates, settings_of
 
     settings = settings_of(Path(sys.argv[1]), sys.argv[2] if len(sys.argv) > 2 else "4GB")
-    dates = [date.fromisoformat(str(day)) for day in find_variables(AS_OF)["cutoff_dates"]]
     started = time.perf_counter()
-    for name, spent in build_by_hand(settings, AS_OF, dates).items():
+    for name, spent in build_by_hand(settings, AS_OF, find_dates(AS_OF)).items():
         print(f"{name:20}{spent:8.2f}")
     print(f"{'all':20}{time.perf_counter() - started:8.2f}; CPU {time.process_time():.1f}")
     return 0

@@ -12,7 +12,7 @@ import json
 import sys
 import time
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import duckdb
@@ -266,14 +266,15 @@ def settings_of(folder: Path, memory_limit: str = "4GB") -> Settings:
     return Settings(_env_file=None, data_dir=folder, memory_limit=memory_limit)
 
 
+def find_dates(as_of: datetime) -> list[date]:
+    """The cut-offs of a run, oldest first."""
+    return sorted(find_cutoff_dates(as_of, PropensityConfig()))
+
+
 def find_variables(as_of: datetime) -> dict[str, object]:
     """The variables of a dbt run."""
-    dates = find_cutoff_dates(as_of, PropensityConfig())
-    return {
-        "as_of": as_of.isoformat(),
-        "cutoff_dates": [day.isoformat() for day in sorted(dates)],
-        "currency": "EUR",
-    }
+    days = [day.isoformat() for day in find_dates(as_of)]
+    return {"as_of": as_of.isoformat(), "cutoff_dates": days, "currency": "EUR"}
 
 
 def count_people(count_events: int) -> int:
