@@ -89,3 +89,9 @@
 {% macro weekday(local) -%}
     cast(isodow({{ local }}) as bigint)
 {%- endmacro %}
+
+
+{# Microseconds from one instant to another, exactly and without a calendar, which is fast. #}
+{% macro elapsed_microseconds(earlier, later) -%}
+    (epoch_us({{ later }}) - epoch_us({{ earlier }}))
+{%- endmacro %}

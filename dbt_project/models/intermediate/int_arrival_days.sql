@@ -6,13 +6,7 @@ with events as (
 ),
 
 final as (
-    select
-        file_id,
-        source,
-        {{ utc_date('received_at') }} as day,
-        {{ arrival_counts(is_bot='is_bot', has_price='price is not null') }}
-    from events
-    group by 1, 2, 3
+    {{ arrivals('events', is_bot='is_bot', has_price='price is not null') }}
 )
 
 select * from final

@@ -26,7 +26,7 @@ SCHEMAS = ("staging", "intermediate", "core", "features", "marts", "exports")
 
 
 def run_dbt(folder: Path, variables: dict[str, Any], *arguments: str) -> list[str]:
-    """Run dbt on the lake in `folder` and return the ids of the nodes that it ran."""
+    """Run dbt on the lake in `folder`, where a warning is a failure, and return the ids of the nodes that it ran."""
     environment = {
         name: value for name, value in os.environ.items() if not name.startswith("PERSONALAKE_")
     }
@@ -35,7 +35,7 @@ def run_dbt(folder: Path, variables: dict[str, Any], *arguments: str) -> list[st
     done = subprocess.run(
         [
             str(Path(sys.executable).with_name("dbt")), "--no-version-check", "--no-use-colors",
-            *arguments, "--project-dir", project, "--profiles-dir", project,
+            "--warn-error", *arguments, "--project-dir", project, "--profiles-dir", project,
             "--target-path", str(folder / "target"), "--log-path", str(folder / "logs"),
             "--vars", json.dumps(variables),
         ],

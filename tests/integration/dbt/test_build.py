@@ -1,5 +1,6 @@
 """Both stages on a lake of literal rows, see `shop.py`."""
 
+import json
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -183,6 +184,79 @@ def test_recommendations_leave_out_sold_out_items_and_say_why(
     ]
     exported = rows(con, "SELECT customer_id, rank, item_id FROM exports.recommendations")
     assert exported == [(shop.PHONE, 1, "i2")]
+
+
+def test_kpis_of_all_tables_tell_of_the_same_orders(con: duckdb.DuckDBPyConnection) -> None:
+    totals = {
+        name: rows(con, f"SELECT {counted}, round(sum(net_value), 2) FROM {name} {condition}")
+        for name, counted, condition in (
+            ("core.orders", "count(*)", ""),
+            ("marts.kpis_daily", "sum(n_orders)", ""),
+            ("marts.cohort_retention", "sum(n_orders)", ""),
+        )
+    }
+    assert list(totals.values()) == 3 * [[(4, 34.0)]]
+    days = rows(
+        con,
+        "SELECT day, n_customers, n_new_customers, n_customers_28d, n_sessions, n_buyers, stickiness "
+        "FROM marts.kpis_daily WHERE n_customers > 0 ORDER BY day LIMIT 3",
+    )
+    assert days == [
+        (date(2026, 1, 10), 1, 1, 1, 1, 0, 1.0),
+        (date(2026, 1, 11), 3, 3, 4, 3, 0, 0.75),
+        (date(2026, 1, 12), 1, 0, 4, 1, 0, 0.25),
+    ]
+
+
+def test_items_are_measured_over_each_window(con: duckdb.DuckDBPyConnection) -> None:
+    found = rows(
+        con,
+        "SELECT item_id, window_days, n_views, n_orders, returned_quantity, net_value, rank_by_net_value "
+        "FROM marts.item_performance ORDER BY ALL",
+    )
+    assert found == [
+        ("i1", 30, 0, 1, 1.0, 9.0, 2),
+        ("i1", 90, 2, 2, 1.0, 19.0, 1),
+        ("i2", 30, 0, 3, 0.0, 15.0, 1),
+        ("i2", 90, 1, 3, 0.0, 15.0, 2),
+        ("i3", 30, 0, 0, 0.0, 0.0, None),
+        ("i3", 90, 0, 0, 0.0, 0.0, None),
+    ]
+
+
+def test_segment_kpis_keep_earlier_dates_whatever_is_built(built_lake: BuiltLake) -> None:
+    later = shop.MAIN | {"as_of": "2026-03-02T00:00:00+00:00"}
+    found = []
+    for arguments in ([], [], ["--full-refresh"]):
+        run_dbt(built_lake.folder, later, "run", "--select", "segment_kpis", *arguments)
+        con = connect(built_lake.settings)
+        found.append(
+            rows(
+                con,
+                "SELECT as_of_date, segment_id, n_customers, n_entered, n_left, share "
+                "FROM marts.segment_kpis WHERE kind = 'rule' ORDER BY ALL",
+            )
+        )
+        con.close()
+
+    # Both are members in February, one of them anew; the evaluation of March is that of February still.
+    share = pytest.approx(2 / 6, abs=1e-6)
+    expected = [
+        (FEBRUARY, "keen", 2, 1, 0, share),
+        (date(2026, 3, 1), "keen", 2, 0, 0, share),
+    ]
+    assert found == 3 * [expected]
+
+
+def test_documentation_is_generated_without_a_network(built_lake: BuiltLake) -> None:
+    run_dbt(built_lake.folder, shop.MAIN, "docs", "generate")
+
+    catalog = json.loads((built_lake.folder / "target" / "catalog.json").read_text("utf-8"))
+    documented = {
+        f"{table['metadata']['schema']}.{table['metadata']['name']}"
+        for table in catalog["nodes"].values()
+    }
+    assert set(built_lake.first_hashes) <= documented
 
 
 def _identities(settings: Settings) -> list[tuple[Any, ...]]:

@@ -1,15 +1,13 @@
 {% set verdict_rules = bot_rules() + set_aside_rules() + ['without_consent'] %}
 
-with arrivals as (
+with untracked as (
+    select * from {{ ref('int_untracked_events') }}
+),
+
+arrivals as (
     select * from {{ ref('int_arrival_days') }}
     union all by name
-    select
-        file_id,
-        source,
-        {{ utc_date('received_at') }} as day,
-        {{ arrival_counts(is_bot='false', has_price='coalesce(price, line_amount) is not null') }}
-    from {{ ref('int_untracked_events') }}
-    group by 1, 2, 3
+    {{ arrivals('untracked', is_bot='false', has_price='coalesce(price, line_amount) is not null') }}
 ),
 
 event_days as (
