@@ -97,7 +97,7 @@ order_days as (
     group by customer_id, event_date, known_date
 ),
 
-final as (
+joined as (
     select
         customer_id,
         event_date,
@@ -112,6 +112,17 @@ final as (
         cast(coalesce(order_days.count_orders, 0) as bigint) as count_orders
     from event_days
     full outer join order_days using (customer_id, event_date, known_date)
+),
+
+-- A day of which more comes to be known later is one active day, from the first part with an event of a session on.
+final as (
+    select
+        *,
+        count_session_events > 0
+        and known_date = min(known_date) filter (where count_session_events > 0) over (
+            partition by customer_id, event_date
+        ) as is_first_active
+    from joined
 )
 
 select * from final
