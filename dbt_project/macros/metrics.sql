@@ -193,15 +193,6 @@
 {%- endmacro %}
 
 
-{# Whether a session was more than a glance: it lasted, or went beyond one product. #}
-{% macro is_engaged() -%}
-    duration_seconds >= {{ var("engaged_session_seconds") }}
-    or count_product_views > 1
-    or count_add_to_carts > 0
-    or count_orders > 0
-{%- endmacro %}
-
-
 {# Steps of the funnel in their order: name -> the condition on a session of int_session_steps that reached it. #}
 {% macro funnel_steps() %}
     {{ return({
