@@ -37,6 +37,7 @@ from warehouse_rows import (
 )
 
 from jobs.lake import connect, transact
+from jobs.pipeline.increments import plan_build, record_build
 from jobs.settings import PROJECT_ROOT
 
 GOAL_BY_HAND = 2.0
@@ -174,11 +175,19 @@ def build(
         str(Path(sys.executable).with_name("dbt")), "--no-version-check", "--no-use-colors", "build",
         "--selector", selector, "--project-dir", str(DBT_PROJECT), "--profiles-dir", str(DBT_PROJECT),
         "--target-path", str(folder / "target"), "--log-path", str(folder / "logs"),
-        "--vars", json.dumps(find_variables(as_of)),
+        "--vars",
     ]  # fmt: skip
-    if is_full and selector == "features":
-        command.append("--full-refresh")
-    return run_process(command, environment, folder)[0]
+    settings, variables = settings_of(folder, memory_limit), find_variables(as_of)
+    if selector != "features":
+        return run_process(
+            [*command, json.dumps(variables | {"stage": "build_marts"})], environment, folder
+        )[0]
+    plan = plan_build(settings, f"build of {as_of:%m-%d %H:%M}", variables, is_full=is_full)
+    if not is_full and plan["since_snapshot"] is None:
+        raise SystemExit("the build after the batch is no increment")
+    cost = run_process([*command, json.dumps(variables | plan)], environment, folder)[0]
+    record_build(settings, plan["build_id"], variables | plan)
+    return cost
 
 
 def slowest_models(folder: Path, count: int = 12) -> list[tuple[str, float]]:
