@@ -84,11 +84,12 @@ def test_increments_of_a_random_shop_equal_full_builds(seed: int, tmp_path: Path
         plan = build(settings, settings.data_dir, end, is_full=False)
         assert plan["since_snapshot"] is not None
         assert bool(plan["built_dates"]) == (end != ends[3])
-        copy = tmp_path / f"full {end:%d %H}"
-        shutil.copytree(settings.data_dir, copy)
-        again = Settings(_env_file=None, data_dir=copy)
-        build(again, copy, end, is_full=True)
-        assert computed(settings) == computed(again)
+    # What an increment gets wrong stays wrong, so the last one tells of all.
+    copy = tmp_path / "full"
+    shutil.copytree(settings.data_dir, copy)
+    again = Settings(_env_file=None, data_dir=copy)
+    build(again, copy, ends[-1], is_full=True)
+    assert computed(settings) == computed(again)
     _check_that_it_was_worth_it(settings)
 
 

@@ -84,7 +84,7 @@ def test_features_of_a_past_day_are_those_of_a_lake_that_stops_there(
 ) -> None:
     shop = make_shop(seed)
     days = sorted(
-        FIRST_DAY.date() + timedelta(days=n) for n in Random(seed).sample(range(40, N_DAYS - 1), 3)
+        FIRST_DAY.date() + timedelta(days=n) for n in Random(seed).sample(range(40, N_DAYS - 1), 2)
     )
     today = build(shop, tmp_path / "today", END, days)
     for day in days:
