@@ -4,27 +4,44 @@
 {%- endmacro %}
 
 
-{# The value (not null) of the earliest row; `tie_break` decides between rows of one instant. #}
-{% macro first_by(value, instant, tie_break) -%}
-    arg_min({{ value }}, row({{ instant }}, {{ tie_break }})) filter (where {{ value }} is not null)
+{# One value that orders rows by instant and tie break: worth computing where several columns are picked by it. #}
+{% macro place_of(instant, tie_break) -%}
+    create_sort_key({{ instant }}, 'asc nulls last', {{ tie_break }}, 'asc nulls last')
+{%- endmacro %}
+
+
+{# The value (not null) of the earliest row; `tie_break` decides between rows of one instant, unless places are given. #}
+{% macro first_by(value, instant, tie_break=none) -%}
+    arg_min({{ value }}, {{ order_of(instant, tie_break) }}) filter (where {{ value }} is not null)
 {%- endmacro %}
 
 
 {# The value (not null) of the latest row. #}
-{% macro last_by(value, instant, tie_break) -%}
-    arg_max({{ value }}, row({{ instant }}, {{ tie_break }})) filter (where {{ value }} is not null)
+{% macro last_by(value, instant, tie_break=none) -%}
+    arg_max({{ value }}, {{ order_of(instant, tie_break) }}) filter (where {{ value }} is not null)
 {%- endmacro %}
 
 
 {# Several columns of the earliest row that has `needed`, as one struct: they belong together. #}
-{% macro first_row_by(columns, needed, instant, tie_break) -%}
-    arg_min({{ struct_of(columns) }}, row({{ instant }}, {{ tie_break }})) filter (where {{ needed }} is not null)
+{% macro first_row_by(columns, needed, instant, tie_break=none) -%}
+    arg_min({{ struct_of(columns) }}, {{ order_of(instant, tie_break) }}) filter (where {{ needed }} is not null)
 {%- endmacro %}
 
 
 {# The same of the latest row. #}
-{% macro last_row_by(columns, needed, instant, tie_break) -%}
-    arg_max({{ struct_of(columns) }}, row({{ instant }}, {{ tie_break }})) filter (where {{ needed }} is not null)
+{% macro last_row_by(columns, needed, instant, tie_break=none) -%}
+    arg_max({{ struct_of(columns) }}, {{ order_of(instant, tie_break) }}) filter (where {{ needed }} is not null)
+{%- endmacro %}
+
+
+{% macro order_of(instant, tie_break) -%}
+    {{ "row(" ~ instant ~ ", " ~ tie_break ~ ")" if tie_break else instant }}
+{%- endmacro %}
+
+
+{# How many different values there are, where a group has few rows: its values are gathered, by 64 bits each. #}
+{% macro count_different(value, condition) -%}
+    coalesce(len(list_distinct(list(hash({{ value }})) filter (where {{ condition }} and {{ value }} is not null))), 0)
 {%- endmacro %}
 
 

@@ -10,6 +10,12 @@
 {%- endmacro %}
 
 
+{# Whether the run stands at a day of its own: by default it reads everything there is, and stands at none. #}
+{% macro has_as_of() -%}
+    {{ as_of_date() }} < cast('2099-12-31' as date)
+{%- endmacro %}
+
+
 {# The UTC day of an instant, whatever the session's time zone is. Arithmetic on microseconds takes a tenth of a calendar's time. #}
 {% macro utc_date(instant) -%}
     cast(make_timestamp(epoch_us({{ instant }})) as date)

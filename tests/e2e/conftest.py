@@ -12,8 +12,12 @@ from pydantic import SecretStr
 
 from jobs.keys import load_keys
 from jobs.lake import connect
+from jobs.run_config import load_run_config
 from jobs.settings import PROJECT_ROOT, Settings
+from jobs.sources.extraction import extract
+from tests.integration.dbt.conftest import run_dbt
 from tests.revealing import note, reveal
+from tests.robustness.loader import STARTED_AT
 from tests.servers import moto_s3
 
 __all__ = ["moto_s3"]
@@ -108,3 +112,23 @@ def demo(tmp_path_factory, airflow_home) -> Deployment:
     for kind, column in (("user", "user_id"), ("device", "anonymous_id")):
         note(keys, kind, truth[column].drop_nulls())
     return deployment
+
+
+@pytest.fixture
+def build(real_data, tmp_path, monkeypatch):
+    """Load an example and build models of it; gives a function that asks the lake."""
+    monkeypatch.setenv("PERSONALAKE_REAL_DATA", str(real_data))
+    opened = []
+
+    def build(example, models, **variables):
+        settings = Settings(_env_file=None, data_dir=tmp_path)
+        path = PROJECT_ROOT / f"config/examples/{example}.yml"
+        extract(settings, load_run_config(path), path, started_at=STARTED_AT)
+        no_tests = ("--exclude-resource-type", "test", "--exclude-resource-type", "unit_test")
+        run_dbt(tmp_path, variables, "build", "--select", *models.split(), *no_tests)
+        opened.append(connect(settings))
+        return lambda text: opened[0].execute(text).fetchall()
+
+    yield build
+    for con in opened:
+        con.close()

@@ -2,34 +2,7 @@
 
 import pytest
 
-from jobs.lake import connect
-from jobs.run_config import load_run_config
-from jobs.settings import PROJECT_ROOT, Settings
-from jobs.sources.extraction import extract
-from tests.integration.dbt.conftest import run_dbt
-from tests.robustness.loader import STARTED_AT
-
 pytestmark = pytest.mark.e2e
-
-
-@pytest.fixture
-def build(real_data, tmp_path, monkeypatch):
-    """Load an example and build models of it; gives a function that asks the lake."""
-    monkeypatch.setenv("PERSONALAKE_REAL_DATA", str(real_data))
-    opened = []
-
-    def build(example, models, **variables):
-        settings = Settings(_env_file=None, data_dir=tmp_path)
-        path = PROJECT_ROOT / f"config/examples/{example}.yml"
-        extract(settings, load_run_config(path), path, started_at=STARTED_AT)
-        no_tests = ("--exclude-resource-type", "test", "--exclude-resource-type", "unit_test")
-        run_dbt(tmp_path, variables, "build", "--select", models, *no_tests)
-        opened.append(connect(settings))
-        return lambda text: opened[0].execute(text).fetchall()
-
-    yield build
-    for con in opened:
-        con.close()
 
 
 def test_ga4_double_firings_are_set_aside(build):
@@ -44,7 +17,7 @@ def test_ga4_double_firings_are_set_aside(build):
 
 
 def test_online_retail_cancellations_are_refunds(build):
-    query = build("online_retail", "+fct_orders", currency="GBP")
+    query = build("online_retail", "+fct_orders +fct_unmatched_refunds", currency="GBP")
 
     [(gross, refunded, net, orders)] = query(
         "SELECT sum(gross_value), sum(refunded_value), sum(net_value), count(*) FROM core.orders"
@@ -57,3 +30,8 @@ def test_online_retail_cancellations_are_refunds(build):
     # What was bought before the log begins, or more pieces than were bought, cannot be netted.
     assert 0.7 * float(returned) < refunded < float(returned)
     assert net == pytest.approx(gross - refunded, abs=0.005)
+    [(told, matched, unmatched)] = query(
+        "SELECT sum(told_value), sum(matched_value), sum(unmatched_value) FROM core.unmatched_refunds"
+    )
+    assert unmatched == pytest.approx(told - matched, abs=0.005)
+    assert refunded + unmatched == pytest.approx(float(returned), abs=100)

@@ -3,7 +3,10 @@
 {% set viewed = "event_type in " ~ view_types() %}
 
 with events as (
-    select * from {{ ref('int_events') }}
+    select
+        *,
+        {{ place_of('occurred_at', 'event_id') }} as place
+    from {{ ref('int_events') }}
     where session_id is not null and {{ is_touched('customer_id') }}
 ),
 
@@ -27,16 +30,16 @@ sessions as (
         {% for name, event_type in session_counts().items() -%}
             count(*) filter (where event_type = '{{ event_type }}') as {{ name }},
         {% endfor -%}
-        count(distinct coalesce(url_path, item_id)) filter (where {{ viewed }}) as depth,
-        count(distinct item_id) filter (where event_type = 'product_view') as count_items_viewed,
-        {{ first_by('event_type', 'occurred_at', 'event_id') }} as entry_event_type,
-        {{ last_by('event_type', 'occurred_at', 'event_id') }} as exit_event_type,
-        {{ first_by('url_path', 'occurred_at', 'event_id') }} as entry_path,
-        {{ last_by('url_path', 'occurred_at', 'event_id') }} as exit_path,
-        {{ first_by('channel', 'occurred_at', 'event_id') }} as channel,
-        {{ first_by('campaign', 'occurred_at', 'event_id') }} as campaign,
-        {{ first_by('device', 'occurred_at', 'event_id') }} as device,
-        {{ first_by('country', 'occurred_at', 'event_id') }} as country
+        {{ count_different('coalesce(url_path, item_id)', viewed) }} as depth,
+        {{ count_different('item_id', "event_type = 'product_view'") }} as count_items_viewed,
+        {{ first_by('event_type', 'place') }} as entry_event_type,
+        {{ last_by('event_type', 'place') }} as exit_event_type,
+        {{ first_by('url_path', 'place') }} as entry_path,
+        {{ last_by('url_path', 'place') }} as exit_path,
+        {{ first_by('channel', 'place') }} as channel,
+        {{ first_by('campaign', 'place') }} as campaign,
+        {{ first_by('device', 'place') }} as device,
+        {{ first_by('country', 'place') }} as country
     from events
     group by session_id, customer_id
 ),

@@ -7,9 +7,11 @@ with runs as (
 final as (
     select runs.as_of_date
     from runs
-    {% if is_incremental() -%}
-        where not exists (select 1 from {{ this }} as written where written.as_of_date >= runs.as_of_date)
-    {%- endif %}
+    where
+        {{ has_as_of() }}
+        {%- if is_incremental() %}
+            and not exists (select 1 from {{ this }} as written where written.as_of_date >= runs.as_of_date)
+        {%- endif %}
 )
 
 select * from final

@@ -1,10 +1,13 @@
 {{ config(materialized='incremental', incremental_strategy='append', pre_hook="{{ forget_touched('customer_id') }}") }}
 
 {% set touch = ["channel", "campaign", "url_path", "occurred_at"] %}
-{% set places = ["country", "region"] %}
+{% set attributes = ["country", "region"] %}
 
 with events as (
-    select * from {{ ref('int_events') }}
+    select
+        *,
+        {{ place_of('occurred_at', 'event_id') }} as place
+    from {{ ref('int_events') }}
     where {{ is_touched('customer_id') }}
 ),
 
@@ -14,13 +17,13 @@ sightings as (
         bool_or(is_registered) as is_registered,
         min(occurred_at) as first_seen_at,
         max(occurred_at) as last_seen_at,
-        {% for place in places -%}
-            {{ last_row_by([place, "source", "occurred_at"], place, "occurred_at", "event_id") }}
-                as {{ place }}_sighting,
+        {% for attribute in attributes -%}
+            {{ last_row_by([attribute, "source", "occurred_at"], attribute, "place") }}
+                as {{ attribute }}_sighting,
         {% endfor -%}
-        {{ first_row_by(touch, "channel", "occurred_at", "event_id") }} as first_touch,
-        {{ last_row_by(touch, "channel", "occurred_at", "event_id") }} as last_touch,
-        {{ last_by('device', 'occurred_at', 'event_id') }} as last_device
+        {{ first_row_by(touch, "channel", "place") }} as first_touch,
+        {{ last_row_by(touch, "channel", "place") }} as last_touch,
+        {{ last_by('device', 'place') }} as last_device
     from events
     group by customer_id
 ),
@@ -31,10 +34,10 @@ final as (
         is_registered,
         first_seen_at,
         last_seen_at,
-        {% for place in places -%}
-            {{ field_of(place ~ '_sighting', place) }} as {{ place }},
-            {{ field_of(place ~ '_sighting', 'source') }} as {{ place }}_source,
-            {{ field_of(place ~ '_sighting', 'occurred_at') }} as {{ place }}_updated_at,
+        {% for attribute in attributes -%}
+            {{ field_of(attribute ~ '_sighting', attribute) }} as {{ attribute }},
+            {{ field_of(attribute ~ '_sighting', 'source') }} as {{ attribute }}_source,
+            {{ field_of(attribute ~ '_sighting', 'occurred_at') }} as {{ attribute }}_updated_at,
         {% endfor -%}
         {% for end in ["first", "last"] -%}
             {{ field_of(end ~ '_touch', 'channel') }} as {{ end }}_channel,

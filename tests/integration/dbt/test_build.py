@@ -16,6 +16,7 @@ from tests.integration.dbt.conftest import BuiltLake, hash_tables, resolve_ident
 
 pytestmark = pytest.mark.integration
 
+EARLY_DAY = date(2026, 1, 14)
 JANUARY, FEBRUARY = date(2026, 1, 29), date(2026, 2, 28)
 
 
@@ -145,6 +146,32 @@ def test_consent_is_history_in_core_and_the_latest_decision_for_exports(
         "SELECT customer_id FROM intermediate.int_current_consents WHERE has_consent ORDER BY 1",
     )
     assert current == [(shop.PHONE,), ("u4",)]
+
+
+def test_history_keeps_what_changed_from_one_run_to_the_next(
+    con: duckdb.DuckDBPyConnection,
+) -> None:
+    """The lake was built for January 14th, then three times for February 28th."""
+    found = rows(
+        con,
+        "SELECT customer_id, lifecycle_stage, archetype, valid_from, valid_to FROM core.customer_history ORDER BY 1, 4",
+    )
+    assert found == [
+        (shop.PHONE, "new", "newcomer", EARLY_DAY, FEBRUARY),
+        (shop.PHONE, "active", "buyer", FEBRUARY, None),
+        (shop.SHARED, "new", "newcomer", EARLY_DAY, FEBRUARY),
+        (shop.SHARED, "at_risk", "newcomer", FEBRUARY, None),
+        ("u2", "new", "newcomer", EARLY_DAY, FEBRUARY),
+        ("u2", "at_risk", "buyer", FEBRUARY, None),
+        ("u3", "new", "newcomer", EARLY_DAY, FEBRUARY),
+        ("u3", "at_risk", "newcomer", FEBRUARY, None),
+        ("u4", "new", "buyer", FEBRUARY, None),
+        ("u5", "new", "buyer", FEBRUARY, None),
+    ]
+    assert rows(con, "SELECT * FROM intermediate.int_customer_history_days ORDER BY 1") == [
+        (EARLY_DAY,),
+        (FEBRUARY,),
+    ]
 
 
 def test_memberships_are_islands_and_exports_hold_consenting_members(
@@ -308,6 +335,10 @@ def test_history_follows_a_merge_and_taking_it_back_restores_all_tables(
         "SELECT customer_id, valid_from, valid_to FROM marts.segment_memberships WHERE kind = 'rule'",
     )
     n_orders = rows(con, "SELECT count_orders FROM core.customers WHERE customer_id = 'a-phone'")
+    histories = rows(
+        con,
+        "SELECT valid_from, valid_to FROM core.customer_history WHERE customer_id = 'u2' ORDER BY 1",
+    )
     con.close()
     withdraw_decision(settings, written.decision_id, decided_at)
     _build(built_lake)
@@ -320,5 +351,10 @@ def test_history_follows_a_merge_and_taking_it_back_restores_all_tables(
     ]
     assert memberships == [(shop.PHONE, shop.DAYS[0], None)]
     assert n_orders == [(2,)]
+    assert histories == [(EARLY_DAY, FEBRUARY)]
     assert _identities(settings) == identities
+    assert hash_tables(settings) == tables
+    # A run for an earlier day finds later history and leaves it alone; a full refresh keeps it.
+    history = ("int_customer_history_days", "dim_customer_history")
+    run_dbt(built_lake.folder, shop.EARLY, "run", "--full-refresh", "--select", *history)
     assert hash_tables(settings) == tables

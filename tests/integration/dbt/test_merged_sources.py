@@ -29,7 +29,8 @@ def merged(tmp_path_factory: pytest.TempPathFactory) -> Iterator[duckdb.DuckDBPy
 
 def test_an_order_counts_once_as_the_shop_tells_it(merged: duckdb.DuckDBPyConnection) -> None:
     orders = merged.execute(
-        "SELECT * EXCLUDE (ordered_at, is_refunded), strftime(ordered_at, '%m-%d %H:%M:%S') "
+        "SELECT order_id, customer_id, count_lines, gross_value, discount_value, refunded_value, net_value, tax_value, "
+        "shipping_value, currency, strftime(ordered_at, '%m-%d %H:%M:%S') "
         "FROM core.orders WHERE customer_id = $ana ORDER BY order_id",
         {"ana": ANA},
     ).fetchall()
@@ -39,6 +40,36 @@ def test_an_order_counts_once_as_the_shop_tells_it(merged: duckdb.DuckDBPyConnec
         ("o1", ANA, 2, 27.0, 2.7, 7.2, 17.1, 3.6, 4.5, "EUR", "01-10 10:06:30"),
         ("o2", ANA, 1, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, "EUR", "02-20 15:00:00"),
     ]
+
+
+def test_orders_are_flagged_and_test_orders_kept_apart(merged: duckdb.DuckDBPyConnection) -> None:
+    flags = merged.execute(
+        "SELECT order_id, order_number, is_refunded, is_cancelled, is_zero FROM core.orders "
+        "WHERE customer_id = $ana ORDER BY order_id",
+        {"ana": ANA},
+    ).fetchall()
+    tests = merged.execute("SELECT order_id, original_value FROM core.test_orders").fetchall()
+
+    assert flags == [("o1", 1, True, False, False), ("o2", 2, False, False, True)]
+    assert tests == [("o3", 20.0)]
+
+
+def test_what_both_sides_tell_of_an_order_is_compared(merged: duckdb.DuckDBPyConnection) -> None:
+    found = merged.execute(
+        "SELECT order_id, web_sources, web_value, shop_sources, shop_value, status "
+        "FROM marts.order_reconciliation ORDER BY order_id"
+    ).fetchall()
+    summed = merged.execute(
+        "SELECT status, sum(count_orders) FROM marts.order_reconciliation_daily GROUP BY 1 ORDER BY 1"
+    ).fetchall()
+
+    assert found == [
+        ("o1", "tracker", 30.0, "till", 27.0, "doubled_on_web"),
+        ("o2", None, None, "till", 0.0, "not_comparable"),  # after the tracker's last order
+        ("o5", "tracker", 7.0, None, None, "doubled_on_web"),
+        ("o6", "tracker", 50.0, None, None, "missing_in_shop"),
+    ]
+    assert summed == [("doubled_on_web", 2), ("missing_in_shop", 1), ("not_comparable", 1)]
 
 
 def test_lines_keep_price_and_currency_beside_the_converted_values(
