@@ -1,13 +1,7 @@
 {% set verdict_rules = bot_rules() + set_aside_rules() + ['without_consent'] %}
 
-with untracked as (
-    select * from {{ ref('int_untracked_events') }}
-),
-
-arrivals as (
-    select * from {{ ref('int_arrival_days') }}
-    union all by name
-    {{ arrivals('untracked', is_bot='false', has_price='coalesce(price, line_amount) is not null') }}
+with arrivals as (
+    select * from {{ ref('int_source_arrivals') }}
 ),
 
 event_days as (
@@ -104,9 +98,15 @@ measured as (
         {% for rule in verdict_rules -%}
             coalesce(verdict_days.n_{{ rule }}, 0) as n_{{ rule }},
         {% endfor -%}
+        coalesce(event_days.n_bot_flagged, 0)
+        {%- for rule in bot_rules() %}
+            + coalesce(verdict_days.n_{{ rule }}, 0)
+        {%- endfor %} as n_bot_events,
         coalesce(lost_days.n_rejects, 0) as n_rejects,
         coalesce(lost_days.n_duplicates, 0) as n_duplicates,
         coalesce(event_days.n_events, 0) + coalesce(lost_days.n_rejects, 0) as n_lines,
+        coalesce(event_days.n_events, 0) + coalesce(lost_days.n_rejects, 0) + coalesce(lost_days.n_duplicates, 0)
+            as n_lines_read,
         coalesce(rate_days.n_without_rate, 0) as n_without_rate,
         coalesce(late_days.n_late_days, 0) as n_late_days,
         event_days.latest_received_at
@@ -115,17 +115,6 @@ measured as (
     full outer join lost_days using (day, source)
     full outer join rate_days using (day, source)
     full outer join late_days using (day, source)
-),
-
-counted as (
-    select
-        *,
-        n_bot_flagged
-        {%- for rule in bot_rules() %}
-            + n_{{ rule }}
-        {%- endfor %} as n_bot_events,
-        n_lines + n_duplicates as n_lines_read
-    from measured
 ),
 
 final as (
@@ -153,7 +142,7 @@ final as (
         cast({{ arrived_within(0.5) }} as bigint) as lag_median_seconds,
         cast({{ arrived_within(0.95) }} as bigint) as lag_95_pct_seconds,
         latest_received_at
-    from counted
+    from measured
 )
 
 select * from final
