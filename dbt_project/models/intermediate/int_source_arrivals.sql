@@ -13,9 +13,18 @@ untracked_days as (
 ),
 
 final as (
-    select * from tracked_days
-    union all by name
-    select * from untracked_days
+    {% for relation in ['tracked_days', 'untracked_days'] -%}
+        select
+            file_id,
+            source,
+            day,
+            {% for name in arrival_count_names() -%}
+                {{ name }},
+            {% endfor -%}
+            latest_received_at
+        from {{ relation }}
+        {{ "union all" if not loop.last }}
+    {% endfor %}
 )
 
 select * from final
