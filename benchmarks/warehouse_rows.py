@@ -33,7 +33,7 @@ EVENTS_PER_PERSON = 25.4  # with the macros below
 N_ITEMS = 20_000
 N_CATEGORIES = 40
 CHUNK = 2_000_000  # events a transaction
-VISITS_PER_PERSON = 1000  # a visit's number is the person's times this, and its own
+EVENTS_PER_VISIT = 6.6
 NEW_SHARE = 0.2  # of a batch's visits
 
 _MACROS = f"""
@@ -59,7 +59,7 @@ _MACROS = f"""
     CREATE OR REPLACE TEMP MACRO price_of(item) AS (4.99 + floor(250 * pow(unit(item, 40), 3)))::{TABLES["raw.items"].columns["price"]};
 """
 
-# Of whole visits: what a person does then is found out of the visit's number where it is needed.
+# Whole visits, a visit's number being the person's times 1000 and its own: all else is found out of that where it is needed.
 _VISITS = """
     WITH people AS (
         SELECT person, count_visits(person) AS n_visits, 365 * unit(person, 3) AS first_day FROM range($people) AS p (person)
@@ -94,6 +94,8 @@ _BATCH_VISITS = """
     SELECT visit, $start + to_microseconds((unit(visit, 60 + $batch) * $seconds * 1000000)::BIGINT) AS started_at FROM numbered
 """
 
+_REFUND_AFTER = "to_hours(30 + (hash(visit, 32) % 400)::INTEGER)"
+_REFUND_AFTER_IN_BATCH = "to_minutes(15 + (hash(visit, 32) % 30)::INTEGER)"
 _TABLE = """
     CREATE OR REPLACE TEMP TABLE visits AS
     WITH chosen AS ({visits}),
@@ -295,14 +297,10 @@ def fill_lake(settings: Settings, count_events: int, *, with_identities: bool = 
         con.execute(_CONSENTS, {"people": people, "start": START})
 
     transact(settings, make_tables, message="tables")
-    visits = _VISITS.replace("$people", str(people)).replace("$start", _literal(START))
-    table = _TABLE.format(
-        visits=visits,
-        moved="INTERVAL 0 SECONDS",
-        refund_after="to_hours(30 + (hash(visit, 32) % 400)::INTEGER)",
+    table = _TABLE.format(visits=_VISITS, moved="INTERVAL 0 SECONDS", refund_after=_REFUND_AFTER)
+    written = _write_visits(
+        settings, table, {"people": people, "start": START, "until": AS_OF}, "f"
     )
-    table = table.replace("$until", _literal(AS_OF))
-    written = _write_visits(settings, table, "f")
     filled = time.perf_counter()
     if with_identities:
         resolve_identities(settings, AS_OF)
@@ -328,25 +326,18 @@ def append_batch(
         first: when the first comes in: late ones, one visit in a hundred, were then up to five days old.
         until: `as_of` of the run that is to see them.
     """
-    seconds = max(60.0, (until - first).total_seconds() - 900)
-    visits = _BATCH_VISITS
-    values = {
-        "$batch": str(batch),
-        "$people": str(count_people(history_events)),
-        "$visits": str(max(1, round(count_events / 6.6))),
-        "$new_share": str(NEW_SHARE),
-        "$seconds": str(seconds),
-        "$start": _literal(first),
-    }
-    for name, value in values.items():
-        visits = visits.replace(name, value)
     # What comes in late happened before; who sends something back does so soon, for a batch is short.
-    table = _TABLE.format(
-        visits=visits,
-        moved="delay",
-        refund_after="to_minutes(15 + (hash(visit, 32) % 30)::INTEGER)",
-    )
-    return _write_visits(settings, table.replace("$until", _literal(until)), f"b{batch}-")
+    table = _TABLE.format(visits=_BATCH_VISITS, moved="delay", refund_after=_REFUND_AFTER_IN_BATCH)
+    values = {
+        "batch": batch,
+        "people": count_people(history_events),
+        "visits": max(1, round(count_events / EVENTS_PER_VISIT)),
+        "new_share": NEW_SHARE,
+        "seconds": max(60.0, (until - first).total_seconds() - 900),  # a visit takes its time
+        "start": first,
+        "until": until,
+    }
+    return _write_visits(settings, table, values, f"b{batch}-")
 
 
 def resolve_identities(settings: Settings, as_of: datetime) -> None:
@@ -363,17 +354,15 @@ def _execute_all(con: duckdb.DuckDBPyConnection, statements: str) -> None:
         con.execute(statement)
 
 
-def _literal(instant: datetime) -> str:
-    return f"TIMESTAMPTZ '{instant.isoformat()}'"
-
-
-def _write_visits(settings: Settings, table: str, file_prefix: str) -> int:
+def _write_visits(
+    settings: Settings, table: str, values: dict[str, object], file_prefix: str
+) -> int:
     """Write what happens in visits, some days of receipt a transaction, and return the events."""
     written = 0
     con = connect(settings, read_only=False)
     try:
         _execute_all(con, _MACROS)
-        con.execute(table)
+        con.execute(table, values)
         days = con.execute("SELECT received_date, sum(n_events) FROM visits GROUP BY 1 ORDER BY 1").fetchall()  # fmt: skip
         while days:
             chunk = [days.pop(0)]
