@@ -75,7 +75,7 @@
 
 {# Whether more than so many seconds lie between two instants, to the microsecond. #}
 {% macro is_longer_apart(earlier, later, seconds) -%}
-    epoch_us({{ later }}) - epoch_us({{ earlier }}) > {{ seconds | int(1) }} * 1000000
+    epoch_us({{ later }}) - epoch_us({{ earlier }}) > {{ (seconds | int(1)) * 1000000 }}
 {%- endmacro %}
 
 

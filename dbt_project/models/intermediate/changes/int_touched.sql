@@ -70,18 +70,30 @@ changed_items as (
     )
 ),
 
-changed_tiers as (
-    (
-        select * from price_tiers
-        except
-        select * from {{ formerly('intermediate', 'int_price_tiers') }}
-    )
+-- That a span ends where the next begins is no change of its own.
+tiers as (
+    select
+        *,
+        1 as version
+    from price_tiers
     union all
-    (
-        select * from {{ formerly('intermediate', 'int_price_tiers') }}
-        except
-        select * from price_tiers
-    )
+    select
+        *,
+        2 as version
+    from {{ formerly('intermediate', 'int_price_tiers') }}
+),
+
+changed_tiers as (
+    select
+        category,
+        valid_from,
+        max(valid_to) as valid_to
+    from tiers
+    group by category, valid_from
+    having
+        count(*) = 1
+        or max(budget_up_to) != min(budget_up_to)
+        or max(mid_up_to) != min(mid_up_to)
 ),
 
 rates as (
