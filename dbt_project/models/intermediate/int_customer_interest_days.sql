@@ -17,7 +17,8 @@ placed as (
             when events.price <= tiers.mid_up_to then 'mid'
             when events.price > tiers.mid_up_to then 'luxury'
         end as price_tier,
-        greatest(events.known_date, events.category_known_date) as described_date
+        coalesce(events.category_known_date, events.known_date) as category_date,
+        coalesce(events.brand_known_date, events.known_date) as brand_date
     from events
     left join tiers
         on
@@ -26,27 +27,34 @@ placed as (
             and events.event_date < tiers.valid_to
 ),
 
--- Before an item's category was known, an event told of none: that is taken back on the day on which it came to be known.
+-- Before an item's category or brand was known, an event told of none: it is read anew on the day on which one came to be known.
+dated as (
+    select
+        *,
+        least(
+            case when category_date > known_date then category_date end, case when brand_date > known_date then brand_date end
+        ) as first_date,
+        greatest(category_date, brand_date) as last_date
+    from placed
+),
+
 told as (
     select
         *,
         1 as sign,
-        described_date = known_date as is_described
-    from placed
-    union all
-    select
-        * replace (described_date as known_date),
-        -1 as sign,
-        false as is_described
-    from placed
-    where described_date > known_date
-    union all
-    select
-        * replace (described_date as known_date),
-        1 as sign,
-        true as is_described
-    from placed
-    where described_date > known_date
+        known_date as read_on
+    from dated
+    {% for day, before in [('first_date', 'known_date'), ('last_date', 'first_date')] -%}
+        {%- for sign, read_on in [(-1, before), (1, day)] %}
+            union all
+            select
+                * replace ({{ day }} as known_date),
+                {{ sign }} as sign,
+                {{ read_on }} as read_on
+            from dated
+            where {{ day }} > {{ before }}
+        {%- endfor -%}
+    {%- endfor %}
 ),
 
 final as (
@@ -54,9 +62,9 @@ final as (
         customer_id,
         event_date,
         known_date,
-        case when is_described then coalesce(category, '') else '' end as category,
-        case when brand_known_date > known_date then '' else coalesce(brand, '') end as brand,
-        case when is_described then coalesce(price_tier, '') else '' end as price_tier,
+        case when category_date <= read_on then coalesce(category, '') else '' end as category,
+        case when brand_date <= read_on then coalesce(brand, '') else '' end as brand,
+        case when category_date <= read_on then coalesce(price_tier, '') else '' end as price_tier,
         {% for name, event_type in counted_interests().items() -%}
             coalesce(sum(sign) filter (where event_type = '{{ event_type }}'), 0) as {{ name }},
         {% endfor -%}

@@ -46,7 +46,7 @@ told as (
     where property in ('category', 'brand', 'price')
 ),
 
--- Of values of one instant the catalogue's counts, then that of the file loaded last, of those loaded at once the last by name.
+-- Of values of one instant the catalogue's counts, then that of the file loaded last, then the last by name.
 final as (
     select
         told.item_id,
