@@ -39,7 +39,7 @@
 {% macro cutoff_dates() -%}
     select
         cutoff.as_of_date,
-        cutoff.as_of_date in ({{ date_literals(built_dates()) }}) as is_built
+        coalesce(cutoff.as_of_date in ({{ date_literals(built_dates()) }}), false) as is_built
     from (
         values
         {% for day in var("cutoff_dates") -%}

@@ -1,4 +1,4 @@
-{# Orders, events and features tell the same money; they reach it on three ways. After an increment: of whom it touched. #}
+{# Orders, events and features tell the same money; they reach it on three ways. After an increment: of touched ones. #}
 with orders as (
     select
         customer_id,

@@ -1,4 +1,10 @@
-{{ config(materialized='incremental', incremental_strategy='append', pre_hook="{{ forget_touched('customer_id') }}", alias='order_lines', on_schema_change='append_new_columns') }}
+{{ config(
+    materialized='incremental',
+    incremental_strategy='append',
+    pre_hook="{{ forget_touched('customer_id') }}",
+    alias='order_lines',
+    on_schema_change='append_new_columns',
+) }}
 
 with order_lines as (
     select * from {{ ref('int_order_lines') }}

@@ -1,4 +1,10 @@
-{{ config(materialized='incremental', incremental_strategy='append', pre_hook="{{ forget_touched('customer_id') }}", alias='orders', on_schema_change='append_new_columns') }}
+{{ config(
+    materialized='incremental',
+    incremental_strategy='append',
+    pre_hook="{{ forget_touched('customer_id') }}",
+    alias='orders',
+    on_schema_change='append_new_columns',
+) }}
 
 with orders as (
     select * from {{ ref('int_orders') }}

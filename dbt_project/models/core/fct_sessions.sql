@@ -1,4 +1,10 @@
-{{ config(materialized='incremental', incremental_strategy='append', pre_hook="{{ forget_touched('customer_id') }}", alias='sessions', on_schema_change='append_new_columns') }}
+{{ config(
+    materialized='incremental',
+    incremental_strategy='append',
+    pre_hook="{{ forget_touched('customer_id') }}",
+    alias='sessions',
+    on_schema_change='append_new_columns',
+) }}
 
 {% set viewed = "event_type in " ~ view_types() %}
 

@@ -1,4 +1,10 @@
-{{ config(materialized='incremental', incremental_strategy='append', pre_hook="{{ forget_touched('customer_id') }}", alias='unmatched_refunds', on_schema_change='append_new_columns') }}
+{{ config(
+    materialized='incremental',
+    incremental_strategy='append',
+    pre_hook="{{ forget_touched('customer_id') }}",
+    alias='unmatched_refunds',
+    on_schema_change='append_new_columns',
+) }}
 
 with refunds as (
     select

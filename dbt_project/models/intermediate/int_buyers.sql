@@ -1,5 +1,9 @@
 {# The windows hold what an increment computed; scores are of all buyers. #}
-{{ config(materialized='incremental', incremental_strategy='append', pre_hook="{{ forget_features(keep_other_dates=false) }}") }}
+{{ config(
+    materialized='incremental',
+    incremental_strategy='append',
+    pre_hook="{{ forget_features(keep_other_dates=false) }}",
+) }}
 
 with windows as (
     select * from {{ ref('int_customer_windows') }}

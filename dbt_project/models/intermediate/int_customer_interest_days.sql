@@ -27,12 +27,14 @@ placed as (
             and events.event_date < tiers.valid_to
 ),
 
--- Before an item's category or brand was known, an event told of none: it is read anew on the day on which one came to be known.
+-- Before an item's category or brand was known, an event told of none: it is read anew on the day on which one came to
+-- be known.
 dated as (
     select
         *,
         least(
-            case when category_date > known_date then category_date end, case when brand_date > known_date then brand_date end
+            case when category_date > known_date then category_date end,
+            case when brand_date > known_date then brand_date end
         ) as first_date,
         greatest(category_date, brand_date) as last_date
     from placed

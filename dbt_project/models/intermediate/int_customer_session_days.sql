@@ -1,11 +1,12 @@
 {{ config(materialized='incremental', incremental_strategy='append', pre_hook="{{ forget_touched('customer_id') }}") }}
 
-{# A session is read as it was known on each day on which more of it came to be known: without an event that came late it may have
-   been two. Nearly all are known within a day. #}
+{# A session is read as it was known on each day on which more of it came to be known: without an event that came late
+   it may have been two. Nearly all are known within a day. #}
 with events as (
     select
         *,
-        min(known_date) over (partition by session_id) = max(known_date) over (partition by session_id) as is_known_at_once
+        min(known_date) over (partition by session_id)
+        = max(known_date) over (partition by session_id) as is_known_at_once
     from {{ ref('int_events') }}
     where opens_session and {{ is_touched('customer_id') }}
 ),

@@ -34,7 +34,9 @@ followed as (
         events.customer_id,
         events.event_date,
         events.event_type,
-        case when coalesce(events.category_known_date, versions.known_date) <= versions.known_date then events.category end
+        case
+            when coalesce(events.category_known_date, versions.known_date) <= versions.known_date then events.category
+        end
             as category,
         versions.known_date,
         versions.replaced_date,

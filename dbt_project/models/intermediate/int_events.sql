@@ -1,4 +1,9 @@
-{{ config(materialized='incremental', incremental_strategy='append', pre_hook=["{{ forget_touched('customer_id') }}", "{{ join_as_written() }}"], post_hook="{{ join_freely() }}") }}
+{{ config(
+    materialized='incremental',
+    incremental_strategy='append',
+    pre_hook=["{{ forget_touched('customer_id') }}", "{{ join_as_written() }}"],
+    post_hook="{{ join_freely() }}",
+) }}
 
 with events as (
     select * from {{ ref('int_source_events') }}
@@ -115,11 +120,12 @@ resolved as (
         events.scroll_depth_pct,
         {% for attribute, versions in [('category', 'categories'), ('brand', 'brands')] -%}
             coalesce(
-                events.{{ attribute }}, {{ in_force('items.' ~ versions, 'events.received_at') }}.value
+                events.{{ attribute }},
+                {{ field_of(in_force('items.' ~ versions, 'events.received_at'), 'value') }}
             ) as {{ attribute }},
             case
                 when events.{{ attribute }} is null
-                    then {{ in_force('items.' ~ versions, 'events.received_at') }}.known_at
+                    then {{ field_of(in_force('items.' ~ versions, 'events.received_at'), 'known_at') }}
             end as {{ attribute }}_known_at,
         {% endfor -%}
         coalesce(identities.customer_id, events.owner) as customer_id,
@@ -182,7 +188,7 @@ sessions_of_orders as (
 
 final as (
     select
-        resolved.* exclude (category_known_at, brand_known_at),
+        resolved.* exclude (category_known_at, brand_known_at), -- noqa: RF02
         coalesce(sessions.session_id, sessions_of_orders.session_id) as session_id,
         {{ utc_date('resolved.occurred_at') }} as event_date,
         {{ known_date('resolved.known_at', utc_date('resolved.occurred_at')) }} as known_date,

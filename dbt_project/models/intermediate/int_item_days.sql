@@ -38,9 +38,9 @@ final as (
     select
         item_id,
         event_date,
-        {% for name in ['count_views', 'count_carts', 'count_wishlists', 'viewer_days', 'cart_days'] -%}
-            cast(coalesce(sum({{ name }}), 0) as bigint) as {{ name }}{{ "," if not loop.last }}
-        {% endfor %}
+    {% for name in ['count_views', 'count_carts', 'count_wishlists', 'viewer_days', 'cart_days'] -%}
+        cast(coalesce(sum({{ name }}), 0) as bigint) as {{ name }}{{ "," if not loop.last }}
+    {% endfor %}
     from item_days
     group by item_id, event_date
     having sum(count_views + count_carts + count_wishlists) > 0

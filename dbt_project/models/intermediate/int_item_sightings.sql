@@ -1,6 +1,9 @@
-{# A file's rows come and go together, so an increment reads the changed files; and all of them for an item that the catalogue
-   no longer describes. #}
+{# A file's rows come and go together, so an increment reads the changed files; and all of them for an item that the
+   catalogue no longer describes. #}
 {% set attributes = ['title', 'category', 'brand', 'price'] %}
+{% set stamps = [
+    'first_category', 'first_brand', 'first_price', 'last_title', 'last_category', 'last_brand', 'last_price'
+] %}
 {{ config(materialized='incremental', incremental_strategy='append', pre_hook="{{ forget_sightings() }}") }}
 
 with described as (
@@ -17,33 +20,47 @@ undescribed as (
 ),
 {% endif %}
 
+told as (
+    select
+        file_id,
+        event_id,
+        occurred_at,
+        received_at,
+        item_id,
+        title,
+        category,
+        brand,
+        price,
+        currency
+    from {{ ref('stg_events') }}
+    where not is_bot and event_type != 'refund'
+    union all
+    select
+        file_id,
+        order_line_id as event_id,
+        ordered_at as occurred_at,
+        received_at,
+        item_id,
+        title,
+        category,
+        brand,
+        price,
+        currency
+    from {{ ref('stg_orders') }}
+    where line_type = 'sale' and not is_test
+),
+
 events as (
-    {% for model in ['stg_events', 'stg_orders'] -%}
-        {%- set of_orders = model == 'stg_orders' %}
-        select
-            file_id,
-            {{ 'order_line_id' if of_orders else 'event_id' }} as event_id,
-            {{ 'ordered_at' if of_orders else 'occurred_at' }} as occurred_at,
-            received_at,
-            item_id,
-            title,
-            category,
-            brand,
-            price,
-            currency
-        from {{ ref(model) }}
-        where
-            item_id is not null
-            and {{ "line_type = 'sale' and not is_test" if of_orders else "not is_bot and event_type != 'refund'" }}
-            and item_id not in (select described.item_id from described)
-            {% if is_increment() -%}
-                and (
-                    file_id in (select changed_files.file_id from changed_files)
-                    or item_id in (select undescribed.item_id from undescribed)
-                )
-            {%- endif %}
-        {{ "union all" if not loop.last }}
-    {% endfor %}
+    select * from told
+    where
+        item_id is not null
+        and item_id not in (select described.item_id from described)
+        {% if is_increment() %}
+            and (
+                file_id in (select changed_files.file_id from changed_files)
+                or item_id in (select undescribed.item_id from undescribed)
+            )
+        {% endif %}
 ),
 
 stamps as (
@@ -67,15 +84,15 @@ stamps as (
 -- In columns of their own: DuckLake cannot read instants within structures of small tables.
 final as (
     select
-        file_id,
-        item_id,
-        {% for stamp in ['first_category', 'first_brand', 'first_price'] + ['last_title', 'last_category', 'last_brand', 'last_price'] -%}
+        stamps.file_id,
+        stamps.item_id,
+        {% for stamp in stamps -%}
             {{ stamp }}.stamped_value as {{ stamp }},
             {{ stamp }}.at_instant as {{ stamp }}_at,
             {{ stamp }}.tie_break as {{ stamp }}_event_id,
         {% endfor -%}
-        first_currency,
-        currency
+        stamps.first_currency,
+        stamps.currency
     from stamps
 )
 

@@ -13,7 +13,8 @@ seen as (
             {{ last_by('last_' ~ attribute, 'last_' ~ attribute ~ '_at', 'last_' ~ attribute ~ '_event_id') }}
                 as {{ attribute }},
         {% endfor -%}
-        arg_max_null(currency, row(last_price_at, last_price_event_id)) filter (where last_price is not null) as currency
+        arg_max_null(currency, row(last_price_at, last_price_event_id)) filter (where last_price is not null)
+            as currency
     from sightings
     group by item_id
 ),

@@ -1,4 +1,8 @@
-{{ config(materialized='incremental', incremental_strategy='append', pre_hook="{{ forget_touched(order_key('order_id')) }}") }}
+{{ config(
+    materialized='incremental',
+    incremental_strategy='append',
+    pre_hook="{{ forget_touched(order_key('order_id')) }}",
+) }}
 
 {% set same_line = 'side, source, order_id, item_id, title, price, quantity' %}
 

@@ -55,7 +55,9 @@ firings as (
         event_id,
         order_id,
         bool_and(told_before_at is not null) over firing as is_repeated,
-        not {{ is_longer_apart('min(told_before_at) over firing', 'occurred_at', var('double_firing_seconds')) }} as is_at_once
+        not {{ is_longer_apart(
+            'min(told_before_at) over firing', 'occurred_at', var('double_firing_seconds')
+        ) }} as is_at_once
     from lines
     window firing as (partition by source, actor_id, order_id, occurred_at)
 ),

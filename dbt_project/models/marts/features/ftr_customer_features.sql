@@ -1,5 +1,5 @@
-{# Replaces exactly the run's cut-off dates, in one transaction: rows of other dates stay, in a full refresh too. In an increment
-   dates that are built get the rows of touched customers anew, and of others those whose scores have moved with the rest. #}
+{# Replaces exactly the run's cut-off dates, in one transaction: rows of other dates stay, in a full refresh too. In an
+   increment dates that are built get the rows of touched customers anew, and of others those whose scores have moved. #}
 {{ config(
     alias='customer_features',
     materialized='incremental',
@@ -158,23 +158,23 @@ computed as (
 ),
 
 {% if built_dates() %}
-moved as (
-    select
-        features.* replace (
-            {% for score in scores -%}
-                rfm.{{ score }} as {{ score }}{{ ", " if not loop.last }}
-            {%- endfor %}
-        )
-    from {{ this }} as features
-    inner join rfm using (customer_id, as_of_date)
-    where
-        features.as_of_date in ({{ date_literals(built_dates()) }})
-        and (
-            {% for score in scores -%}
-                features.{{ score }} is distinct from rfm.{{ score }}{{ " or " if not loop.last }}
-            {%- endfor %}
-        )
-),
+    moved as ( -- noqa: ST03
+        select
+            features.* replace (
+                {% for score in scores -%}
+                    rfm.{{ score }} as {{ score }}{{ ", " if not loop.last }}
+                {%- endfor %}
+            )
+        from {{ this }} as features
+        inner join rfm using (customer_id, as_of_date)
+        where
+            features.as_of_date in ({{ date_literals(built_dates()) }})
+            and (
+                {% for score in scores -%}
+                    features.{{ score }} is distinct from rfm.{{ score }}{{ " or " if not loop.last }}
+                {%- endfor %}
+            )
+    ),
 {% endif %}
 
 final as (
@@ -185,4 +185,4 @@ final as (
     {%- endif %}
 )
 
-select * from final
+select * from final -- noqa: AM04
