@@ -15,7 +15,7 @@ properties as (
     group by item_id
 ),
 
-joined as (
+final as (
     select
         coalesce(catalogue.item_id, properties.item_id) as item_id,
         coalesce(catalogue.title, properties.title) as title,
@@ -26,16 +26,15 @@ joined as (
         catalogue.currency,
         coalesce(catalogue.is_in_stock, properties.is_in_stock) as is_in_stock,
         catalogue.available_from,
-        catalogue.available_until
+        catalogue.available_until,
+        catalogue.item_id is not null
+        and not catalogue.is_dated
+        and catalogue.title is not null
+        and catalogue.category is not null
+        and catalogue.brand is not null
+        and catalogue.price is not null as is_complete
     from catalogue
     full outer join properties on catalogue.item_id = properties.item_id
-),
-
-final as (
-    select
-        *,
-        title is not null and category is not null and brand is not null and price is not null as is_complete
-    from joined
 )
 
 select * from final

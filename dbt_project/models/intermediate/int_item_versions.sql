@@ -6,7 +6,7 @@ sightings as (
     select * from {{ ref('int_item_sightings') }}
 ),
 
--- What events say of an item counts where the catalogue says nothing, from when they first said it.
+-- What events say of an item counts, from when they first said it, until the catalogue says something.
 seen as (
     {% for attribute in ['category', 'brand', 'price'] -%}
         select
@@ -26,6 +26,15 @@ seen as (
     {% endfor %}
 ),
 
+first_told as (
+    select
+        item_id,
+        attribute,
+        min(known_at) as known_at
+    from told
+    group by item_id, attribute
+),
+
 known as (
     select
         item_id,
@@ -42,7 +51,8 @@ known as (
         seen.value,
         seen.currency
     from seen
-    anti join told on seen.item_id = told.item_id and seen.attribute = told.attribute
+    left join first_told on seen.item_id = first_told.item_id and seen.attribute = first_told.attribute
+    where seen.known_at < coalesce(first_told.known_at, {{ as_of() }} + interval 1 microsecond)
 ),
 
 -- A value that is told again is no new version.

@@ -22,7 +22,8 @@ known as (
         {{ currency_code('items.currency') }} as currency,
         items.is_in_stock,
         items.available_from,
-        items.available_until
+        items.available_until,
+        coalesce(items.received_at, items.valid_from) is not null as is_dated
     from items
     left join files on items.file_id = files.file_id
     where

@@ -1,0 +1,58 @@
+{# dbt-duckdb makes a table beside the old one, swaps their names and drops the old one in a transaction of its own: four steps, each
+   of which makes DuckLake read its catalog anew. Here the old one is dropped and the new one made in one transaction: readers see
+   the one or the other. #}
+{% macro replace_table(relation, existing) -%}
+    {%- if existing is not none -%}
+        {%- call statement('drop_former') -%} drop {{ existing.type }} if exists {{ existing }} {%- endcall -%}
+    {%- endif -%}
+    {%- call statement('main') -%}
+        {{ create_table_as(False, relation, model['compiled_code']) }}
+    {%- endcall -%}
+{%- endmacro %}
+
+
+{% materialization table, adapter="duckdb" %}
+    {%- set relation = this.incorporate(type='table') -%}
+    {{ run_hooks(pre_hooks, inside_transaction=False) }}
+    {{ run_hooks(pre_hooks, inside_transaction=True) }}
+    {% do replace_table(relation, load_cached_relation(this)) %}
+    {% do persist_docs(relation, model) %}
+    {{ run_hooks(post_hooks, inside_transaction=True) }}
+    {{ adapter.commit() }}
+    {{ run_hooks(post_hooks, inside_transaction=False) }}
+    {{ return({'relations': [relation]}) }}
+{% endmaterialization %}
+
+
+{# The same of an incremental model that is replaced; one that is not is filled as dbt does, from a temporary table. #}
+{% materialization incremental, adapter="duckdb" %}
+    {%- set existing = load_cached_relation(this) -%}
+    {%- set relation = this.incorporate(type='table') -%}
+    {%- set strategy = config.get('incremental_strategy') or 'default' -%}
+    {{ run_hooks(pre_hooks, inside_transaction=False) }}
+    {{ run_hooks(pre_hooks, inside_transaction=True) }}
+    {% if existing is none or existing.is_view or should_full_refresh() %}
+        {% do replace_table(relation, existing) %}
+    {% else %}
+        {%- set temporary = make_temp_relation(relation) -%}
+        {% do run_query(create_table_as(True, temporary, model['compiled_code'])) %}
+        {% do adapter.expand_target_column_types(from_relation=temporary, to_relation=relation) %}
+        {%- set on_change = incremental_validate_on_schema_change(config.get('on_schema_change'), default='ignore') -%}
+        {%- set columns = process_schema_changes(on_change, temporary, existing) or adapter.get_columns_in_relation(existing) -%}
+        {%- set write = adapter.get_incremental_strategy_macro(context, strategy) -%}
+        {% call statement('main') -%}
+            {{ write({
+                'target_relation': relation,
+                'temp_relation': temporary,
+                'unique_key': config.get('unique_key'),
+                'dest_columns': columns,
+                'incremental_predicates': none,
+            }) }}
+        {%- endcall %}
+    {% endif %}
+    {% do persist_docs(relation, model) %}
+    {{ run_hooks(post_hooks, inside_transaction=True) }}
+    {{ adapter.commit() }}
+    {{ run_hooks(post_hooks, inside_transaction=False) }}
+    {{ return({'relations': [relation]}) }}
+{% endmaterialization %}
