@@ -1,13 +1,44 @@
 {# dbt-duckdb makes a table beside the old one, swaps their names and drops the old one in a transaction of its own: four steps, each
-   of which makes DuckLake read its catalog anew. Here the old one is dropped and the new one made in one transaction: readers see
-   the one or the other. #}
+   of which makes DuckLake read its catalog anew, where the old tables stay until their snapshots are forgotten. Here it is one
+   transaction, and a table that keeps its columns is emptied and filled, as long as it is not all of the lake that is made anew:
+   readers see the old rows or the new ones. #}
 {% macro replace_table(relation, existing) -%}
-    {%- if existing is not none -%}
-        {%- call statement('drop_former') -%} drop {{ existing.type }} if exists {{ existing }} {%- endcall -%}
+    {%- if existing is not none and existing.is_table and keeps_columns(existing) -%}
+        {%- call statement('empty') -%} delete from {{ existing }} {%- endcall -%}
+        {%- call statement('main') -%}
+            insert into {{ relation }} by name (
+                {{ model['compiled_code'] }}
+            )
+        {%- endcall -%}
+    {%- else -%}
+        {%- if existing is not none -%}
+            {%- call statement('drop_former') -%} drop {{ existing.type }} if exists {{ existing }} {%- endcall -%}
+        {%- endif -%}
+        {%- call statement('main') -%}
+            {{ create_table_as(False, relation, model['compiled_code']) }}
+        {%- endcall -%}
+        {%- do persist_docs(relation, model) -%}
     {%- endif -%}
-    {%- call statement('main') -%}
-        {{ create_table_as(False, relation, model['compiled_code']) }}
-    {%- endcall -%}
+{%- endmacro %}
+
+
+{# Whether a build that does not make the whole lake anew finds a table with the columns that it would make. #}
+{% macro keeps_columns(existing) -%}
+    {%- if not (is_increment() or var('stage') == 'build_marts') -%}
+        {{ return(false) }}
+    {%- endif -%}
+    {%- if config.get('contract').enforced -%}
+        {%- do get_assert_columns_equivalent(model['compiled_code']) -%}
+    {%- endif -%}
+    {%- set made = [] -%}
+    {%- for column in get_column_schema_from_query(model['compiled_code']) -%}
+        {%- do made.append(column.name | lower ~ ' ' ~ column.data_type) -%}
+    {%- endfor -%}
+    {%- set kept = [] -%}
+    {%- for column in adapter.get_columns_in_relation(existing) -%}
+        {%- do kept.append(column.name | lower ~ ' ' ~ column.data_type) -%}
+    {%- endfor -%}
+    {{ return(made | sort == kept | sort) }}
 {%- endmacro %}
 
 
@@ -16,7 +47,6 @@
     {{ run_hooks(pre_hooks, inside_transaction=False) }}
     {{ run_hooks(pre_hooks, inside_transaction=True) }}
     {% do replace_table(relation, load_cached_relation(this)) %}
-    {% do persist_docs(relation, model) %}
     {{ run_hooks(post_hooks, inside_transaction=True) }}
     {{ adapter.commit() }}
     {{ run_hooks(post_hooks, inside_transaction=False) }}
@@ -50,7 +80,6 @@
             }) }}
         {%- endcall %}
     {% endif %}
-    {% do persist_docs(relation, model) %}
     {{ run_hooks(post_hooks, inside_transaction=True) }}
     {{ adapter.commit() }}
     {{ run_hooks(post_hooks, inside_transaction=False) }}
