@@ -91,6 +91,19 @@
 {%- endmacro %}
 
 
+{# The condition that a row of int_item_sightings is made anew; true in a full build. #}
+{% macro is_sighted_anew() -%}
+    {%- if is_increment() -%}
+        (
+            file_id in (select file_id from {{ ref('int_changed_records') }})
+            or item_id in ({{ no_longer_described() }})
+        )
+    {%- else -%}
+        true
+    {%- endif -%}
+{%- endmacro %}
+
+
 {# Before an increment of int_item_sightings: its rows of changed files, and of items that need none or need them all. #}
 {% macro forget_sightings() -%}
     {%- if not execute -%}

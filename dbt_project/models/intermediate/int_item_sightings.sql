@@ -10,16 +10,6 @@ with described as (
     select item_id from {{ ref('int_described_items') }} where is_complete
 ),
 
-{% if is_increment() %}
-changed_files as (
-    select file_id from {{ ref('int_changed_records') }}
-),
-
-undescribed as (
-    select item_id from ({{ no_longer_described() }})
-),
-{% endif %}
-
 told as (
     select
         file_id,
@@ -55,12 +45,7 @@ events as (
     where
         item_id is not null
         and item_id not in (select described.item_id from described)
-        {% if is_increment() %}
-            and (
-                file_id in (select changed_files.file_id from changed_files)
-                or item_id in (select undescribed.item_id from undescribed)
-            )
-        {% endif %}
+        and {{ is_sighted_anew() }}
 ),
 
 stamps as (

@@ -1,4 +1,5 @@
-{# Pairs are added and never taken away: one too many makes an increment do more than it must, one too few would be wrong. #}
+{# Pairs are added and never taken away: one too many makes an increment do more than it must, one too few would be
+   wrong. #}
 {{ config(materialized='incremental', incremental_strategy='append') }}
 
 with changed as (

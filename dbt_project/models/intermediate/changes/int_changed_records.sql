@@ -1,4 +1,5 @@
-{# Of what a source told since the last build: rows that came or went, and rows that were there but lay in its future. #}
+{# Of what a source told since the last build: rows that came or went, and rows that were there and lay in its
+   future. #}
 {% set columns = {
     "events": "file_id, anonymous_id, user_id, email, phone, order_id",
     "orders": "file_id, null as anonymous_id, user_id, email, phone, order_id",

@@ -7,4 +7,4 @@ final as (
     where {{ is_touched(actor_key('actor_id')) if is_increment() else 'false' }}
 )
 
-select * from final -- noqa: AM04
+select * from final
