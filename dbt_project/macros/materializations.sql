@@ -1,7 +1,7 @@
 {# dbt-duckdb makes a table beside the old one, swaps their names and drops the old one in a transaction of its own: four steps, each
    of which makes DuckLake read its catalog anew, where the old tables stay until their snapshots are forgotten. Here it is one
-   transaction, and a table that keeps its columns is emptied and filled, as long as it is not all of the lake that is made anew:
-   readers see the old rows or the new ones. #}
+   transaction, and a table that keeps its columns is emptied and filled while it is not so large that this takes longer: readers
+   see the old rows or the new ones. #}
 {% macro replace_table(relation, existing) -%}
     {%- if existing is not none and existing.is_table and keeps_columns(existing) -%}
         {%- call statement('empty') -%} delete from {{ existing }} {%- endcall -%}
@@ -22,9 +22,13 @@
 {%- endmacro %}
 
 
-{# Whether a build that does not make the whole lake anew finds a table with the columns that it would make. #}
+{# Whether a table has the columns that it would be made with, and few enough rows to be emptied. #}
 {% macro keeps_columns(existing) -%}
-    {%- if not (is_increment() or var('stage') == 'build_marts') -%}
+    {%- set found = run_query(
+        "select coalesce(sum(estimated_size), 0) from duckdb_tables() where database_name = '" ~ existing.database
+        ~ "' and schema_name = '" ~ existing.schema ~ "' and table_name = '" ~ existing.identifier ~ "'"
+    ) -%}
+    {%- if not is_increment() and found.rows[0][0] > 1000000 -%}
         {{ return(false) }}
     {%- endif -%}
     {%- if config.get('contract').enforced -%}

@@ -43,7 +43,8 @@ def run_dbt(folder: Path, variables: dict[str, Any], *arguments: str) -> list[st
     )  # fmt: skip
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
     results = json.loads((folder / "target" / "run_results.json").read_text(encoding="utf-8"))
-    return [result["unique_id"] for result in results["results"]]
+    ids = [result["unique_id"] for result in results["results"]]
+    return [name for name in ids if not name.startswith("operation.")]
 
 
 def resolve_identities(settings: Settings, variables: dict[str, Any]) -> None:
