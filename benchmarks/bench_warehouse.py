@@ -212,7 +212,7 @@ def build(
             [*command, json.dumps(variables | {"stage": "build_marts"})], environment, folder
         )[0]
     plan = plan_build(settings, f"build of {as_of:%m-%d %H:%M}", variables, is_full=is_full)
-    if not is_full and plan["since_snapshot"] is None:
+    if not is_full and "since_snapshot" not in plan:
         raise SystemExit("the build after the batch is no increment")
     cost = run_process([*command, json.dumps(variables | plan)], environment, folder)[0]
     record_build(settings, plan["build_id"], variables | plan)

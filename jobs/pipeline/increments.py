@@ -31,7 +31,7 @@ _MOVING = {
 def plan_build(
     settings: Settings, run_id: str, variables: dict[str, Any], *, is_full: bool = False
 ) -> dict[str, Any]:
-    """The variables that tell dbt what the last build has seen (`since_snapshot` is None: replace every table).
+    """The variables that tell dbt what the last build has seen (none of them `since_snapshot`: replace every table).
 
     Args:
         settings: where the lake is.
@@ -42,7 +42,7 @@ def plan_build(
     con = connect(settings)
     try:
         latest = _find_latest_snapshot(con)
-        planned = {"build_id": run_id, "until_snapshot": latest, "since_snapshot": None}
+        planned: dict[str, Any] = {"build_id": run_id, "until_snapshot": latest}
         last = _find_last_build(con)
         reason = "a full build was asked for" if is_full else _why_not(con, last, variables)
         if last is None or reason:
@@ -74,7 +74,7 @@ def record_build(settings: Settings, run_id: str, variables: dict[str, Any]) -> 
             "cutoff_dates": [json.dumps(variables["cutoff_dates"])],
             "source_snapshot": [variables["until_snapshot"]],
             "built_snapshot": [_find_latest_snapshot(con)],
-            "is_increment": [variables["since_snapshot"] is not None],
+            "is_increment": ["since_snapshot" in variables],
         }
         append_rows(con, "ops.builds", pl.DataFrame(row))
 

@@ -22,6 +22,11 @@ from jobs.settings import PROJECT_ROOT, Settings
 from jobs.stages import StageRequest, digest_of
 from tests.integration.dbt import shop
 
+UNTESTED = (
+    "--exclude-resource-type",
+    "test",
+    "unit_test",
+)  # the data are tested by one build of each stage
 SCHEMAS = ("staging", "intermediate", "core", "features", "marts", "exports")
 
 
@@ -94,20 +99,22 @@ def built_lake(tmp_path_factory: pytest.TempPathFactory) -> BuiltLake:
     settings = Settings(data_dir=folder)
     transact(settings, shop.fill_raw, message="rows of the test")
     resolve_identities(settings, shop.EARLY)
-    run_dbt(folder, shop.EARLY, "build", "--exclude", "test_type:unit")
+    run_dbt(folder, shop.EARLY, "build", *UNTESTED)
     without_ml = hash_tables(settings)
     transact(settings, shop.fill_ml, message="rows of the test")
     resolve_identities(settings, shop.MAIN)
     stage_nodes = run_dbt(folder, shop.MAIN, "build", "--selector", "features")
     stage_nodes += run_dbt(folder, shop.MAIN, "build", "--selector", "exports")
     first_hashes = hash_tables(settings)
-    all_nodes = run_dbt(folder, shop.MAIN, "build", "--exclude", "test_type:unit")
+    run_dbt(folder, shop.MAIN, "build", *UNTESTED)
+    second_hashes = hash_tables(settings)
+    all_nodes = run_dbt(folder, shop.MAIN, "compile", "--exclude", "test_type:unit")
     return BuiltLake(
         settings,
         folder,
         without_ml,
         first_hashes,
-        hash_tables(settings),
+        second_hashes,
         stage_nodes,
         all_nodes,
     )
