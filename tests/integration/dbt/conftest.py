@@ -78,7 +78,7 @@ def hash_tables(settings: Settings) -> dict[str, str]:
     try:
         names = con.execute(
             "SELECT schema_name || '.' || table_name FROM duckdb_tables() "
-            "WHERE database_name = 'lake' AND list_contains(?, schema_name)",
+            "WHERE database_name = 'lake' AND list_contains(?, schema_name) AND table_name <> 'begun_build'",
             [list(SCHEMAS)],
         ).fetchall()
         return {

@@ -17,9 +17,8 @@ from tests.integration.dbt.random_shop import FIRST_DAY, N_DAYS, make_shop
 
 pytestmark = pytest.mark.integration
 
-# Tables of an increment's own, and what dbt notes of itself.
+# Tables of an increment's own.
 SCRATCH = {
-    "intermediate.begun_build",
     "intermediate.int_changed_records",
     "intermediate.int_touched",
     "intermediate.int_touched_events",
