@@ -4,12 +4,13 @@
    see the old rows or the new ones. #}
 {% macro replace_table(relation, existing) -%}
     {%- if existing is not none and existing.is_table and keeps_columns(existing) -%}
+        {#- First the new rows: they may be made of the old ones, and what a transaction has deleted is gone for its reads of older
+            snapshots too. -#}
+        {%- set temporary = make_temp_relation(relation) -%}
+        {%- do run_query(create_table_as(True, temporary, model['compiled_code'])) -%}
         {%- call statement('empty') -%} delete from {{ existing }} {%- endcall -%}
-        {%- call statement('main') -%}
-            insert into {{ relation }} by name (
-                {{ model['compiled_code'] }}
-            )
-        {%- endcall -%}
+        {%- call statement('main') -%} insert into {{ relation }} by name select * from {{ temporary }} {%- endcall -%}
+        {%- call statement('drop_temporary') -%} drop table {{ temporary }} {%- endcall -%}
     {%- else -%}
         {%- if existing is not none -%}
             {%- call statement('drop_former') -%} drop {{ existing.type }} if exists {{ existing }} {%- endcall -%}
