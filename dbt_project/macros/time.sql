@@ -24,7 +24,7 @@
 
 {# The day of an instant on the shop's calendar. #}
 {% macro local_date(instant) -%}
-    cast(timezone('{{ var("time_zone") }}', {{ instant }}) as date)
+    cast({{ local_time(instant) }} as date)
 {%- endmacro %}
 
 
@@ -75,7 +75,7 @@
 
 {# Whether more than so many seconds lie between two instants, to the microsecond. #}
 {% macro is_longer_apart(earlier, later, seconds) -%}
-    epoch_us({{ later }}) - epoch_us({{ earlier }}) > {{ (seconds | int(1)) * 1000000 }}
+    {{ elapsed_microseconds(earlier, later) }} > {{ (seconds | int(1)) * 1000000 }}
 {%- endmacro %}
 
 

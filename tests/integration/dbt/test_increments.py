@@ -24,7 +24,6 @@ SCRATCH = {
     "intermediate.int_touched_events",
     "intermediate.int_actor_links",  # may keep pairs that nobody tells any more
     # Windows of the customers that are computed anew; all of them are in the features.
-    "intermediate.int_customer_affinities",
     "intermediate.int_customer_carts",
     "intermediate.int_customer_engagement",
     "intermediate.int_customer_habits",

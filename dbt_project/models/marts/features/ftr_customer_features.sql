@@ -37,8 +37,8 @@ affinities as (
         {% endfor -%}
         customer_id,
         as_of_date
-    from {{ ref('int_customer_affinities') }}
-    where place = 1
+    from {{ ref('ftr_customer_affinities') }}
+    where place = 1 and as_of_date in ({{ date_literals(var('cutoff_dates')) }})
     group by customer_id, as_of_date
 ),
 
