@@ -8,6 +8,8 @@
     pre_hook="{{ forget_features() }}",
 ) }}
 
+{% set dimensions = ["brand", "category", "price_tier"] %}
+
 with cutoffs as (
     {{ cutoff_dates() }}
 ),
@@ -25,72 +27,77 @@ weights as (
     from {{ ref('event_weights') }}
 ),
 
+customers as (
+    {{ numbered_customers('interest_days') }}
+),
+
 weighted_days as (
     select
+        customers.customer_number,
         interest_days.*,
         {{ weighted_interests('interest_days', 'weights') }} as weight
     from interest_days
+    inner join customers on interest_days.customer_id = customers.customer_id
     cross join weights
 ),
 
-known as (
-    select
-        weighted_days.customer_id,
-        cutoffs.as_of_date,
-        weighted_days.category,
-        weighted_days.brand,
-        weighted_days.price_tier,
-        {{ decayed_sum(
-            'weighted_days.weight',
-            days_between('weighted_days.event_date', 'cutoffs.as_of_date'),
-            var('affinity_half_life_days')
-        ) }} as weight,
-        sum(weighted_days.count_events) as count_events,
-        {{ days_between('max(weighted_days.event_date)', 'cutoffs.as_of_date') }} as days_since_last_event
-    from cutoffs
-    inner join weighted_days
-        on
-            cutoffs.as_of_date >= weighted_days.event_date
-            and cutoffs.as_of_date >= weighted_days.known_date
-            and (weighted_days.is_due or not cutoffs.is_built)
-            and {{ days_between('weighted_days.event_date', 'cutoffs.as_of_date') }} < {{ var('affinity_days') }}
-    group by 1, 2, 3, 4, 5
-),
-
 by_value as (
-    {% for dimension in ["category", "brand", "price_tier"] -%}
+    {% for dimension in dimensions -%}
         select
-            customer_id,
-            as_of_date,
-            '{{ dimension }}' as dimension,
-            {{ dimension }} as value,
-            sum(weight) as weight,
-            cast(sum(count_events) as bigint) as count_events,
-            min(days_since_last_event) as days_since_last_event
-        from known
-        where {{ dimension }} != ''
-        group by customer_id, as_of_date, {{ dimension }}
+            weighted_days.customer_number,
+            cutoffs.as_of_date,
+            {{ loop.index0 }} as dimension_number,
+            weighted_days.{{ dimension }} as value,
+            {{ decayed_sum(
+                'weighted_days.weight',
+                days_between('weighted_days.event_date', 'cutoffs.as_of_date'),
+                var('affinity_half_life_days')
+            ) }} as weight,
+            cast(sum(weighted_days.count_events) as bigint) as count_events,
+            {{ days_between('max(weighted_days.event_date)', 'cutoffs.as_of_date') }} as days_since_last_event
+        from cutoffs
+        inner join weighted_days
+            on
+                cutoffs.as_of_date >= weighted_days.event_date
+                and cutoffs.as_of_date >= weighted_days.known_date
+                and (weighted_days.is_due or not cutoffs.is_built)
+                and {{ days_between('weighted_days.event_date', 'cutoffs.as_of_date') }} < {{ var('affinity_days') }}
+        where weighted_days.{{ dimension }} != ''
+        group by weighted_days.customer_number, cutoffs.as_of_date, weighted_days.{{ dimension }}
         {{ "union all" if not loop.last }}
     {% endfor %}
 ),
 
 -- The prior is weight for nothing in particular: who did little is fond of nothing much.
-final as (
+placed as (
     select
-        customer_id,
-        as_of_date,
-        dimension,
-        value,
-        row_number() over (partition by customer_id, as_of_date, dimension order by -weight, value) as place,
+        *,
+        row_number() over (partition by customer_number, as_of_date, dimension_number order by -weight, value) as place,
         {{ rate(
             'weight',
-            'sum(weight) over (partition by customer_id, as_of_date, dimension) + ' ~ var('affinity_prior')
-        ) }} as affinity,
-        count_events,
-        days_since_last_event
+            'sum(weight) over (partition by customer_number, as_of_date, dimension_number) + ' ~ var('affinity_prior')
+        ) }} as affinity
     from by_value
     qualify place <= {{ var('max_affinities') }}
+),
+
+final as (
+    select
+        customers.customer_id,
+        placed.as_of_date,
+        case placed.dimension_number
+            {% for dimension in dimensions -%}
+                when {{ loop.index0 }} then '{{ dimension }}'
+            {% endfor -%}
+        end as dimension,
+        placed.value,
+        placed.place,
+        placed.affinity,
+        placed.count_events,
+        placed.days_since_last_event
+    from placed
+    inner join customers on placed.customer_number = customers.customer_number
+    order by placed.as_of_date, placed.customer_number, placed.dimension_number, placed.place
 )
 
 select * from final
-order by as_of_date, customer_id, dimension, place
