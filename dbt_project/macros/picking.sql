@@ -4,6 +4,12 @@
 {%- endmacro %}
 
 
+{# A number that equal values have in common, and others only by chance. #}
+{% macro hashed_number(columns) -%}
+    hash({{ columns | join(', ') }})
+{%- endmacro %}
+
+
 {# One value that orders rows by instant and tie break: worth computing where several columns are picked by it. #}
 {% macro place_of(instant, tie_break) -%}
     create_sort_key({{ instant }}, 'asc nulls last', {{ tie_break }}, 'asc nulls last')

@@ -1,4 +1,9 @@
-{{ config(materialized='incremental', incremental_strategy='append', pre_hook="{{ forget_touched('actor_key') }}") }}
+{{ config(
+    materialized='incremental',
+    incremental_strategy='append',
+    pre_hook=["{{ forget_touched('actor_key') }}", "{{ join_as_written() }}"],
+    post_hook="{{ join_freely() }}",
+) }}
 
 with borrowed_visits as (
     select * from {{ ref('int_borrowed_visits') }}
