@@ -173,16 +173,14 @@
 {%- endmacro %}
 
 
-{# The rows of a table of customers that features are computed from. `is_due`: for every cut-off, not only for those that are not
-   built; join with `is_due or not is_built`. #}
+{# The rows of a table of customers that features are computed from, customers' slice by slice. `is_due`: for every cut-off, not
+   only for those that are not built; join with `is_due or not is_built`. #}
 {% macro due_rows(relation) -%}
     select
         *,
         {{ is_touched('customer_id') if unbuilt_dates() else 'true' }} as is_due
     from {{ relation }}
-    {% if not unbuilt_dates() -%}
-        where {{ is_touched('customer_id') }}
-    {%- endif %}
+    where {{ in_slice('customer_id') }} {{ '' if unbuilt_dates() else 'and ' ~ is_touched('customer_id') }}
 {%- endmacro %}
 
 

@@ -7,7 +7,7 @@
         {#- First the new rows: they may be made of the old ones, and what a transaction has deleted is gone for its reads of older
             snapshots too. -#}
         {%- set temporary = make_temp_relation(relation) -%}
-        {%- do run_query(create_table_as(True, temporary, model['compiled_code'])) -%}
+        {%- do create_in_slices(True, temporary) -%}
         {%- call statement('empty') -%} delete from {{ existing }} {%- endcall -%}
         {%- call statement('main') -%} insert into {{ relation }} by name select * from {{ temporary }} {%- endcall -%}
         {%- call statement('drop_temporary') -%} drop table {{ temporary }} {%- endcall -%}
@@ -15,11 +15,49 @@
         {%- if existing is not none -%}
             {%- call statement('drop_former') -%} drop {{ existing.type }} if exists {{ existing }} {%- endcall -%}
         {%- endif -%}
-        {%- call statement('main') -%}
-            {{ create_table_as(False, relation, model['compiled_code']) }}
-        {%- endcall -%}
+        {%- do create_in_slices(False, relation) -%}
         {%- do persist_docs(relation, model) -%}
     {%- endif -%}
+{%- endmacro %}
+
+
+{# Make a table of a model's rows; of a model that names a slice, customers' slice by slice. #}
+{% macro create_in_slices(is_temporary, relation) -%}
+    {%- set slices = count_slices() -%}
+    {%- for slice in range(slices) -%}
+        {%- set rows = model['compiled_code'] | replace(slice_condition(1, 0), slice_condition(slices, slice)) -%}
+        {%- call statement('main') -%}
+            {%- if loop.first -%}
+                {{ create_table_as(is_temporary, relation, rows) }}
+            {%- else -%}
+                insert into {{ relation }} by name (
+                    {{ rows }}
+                )
+            {%- endif -%}
+        {%- endcall -%}
+    {%- endfor -%}
+{%- endmacro %}
+
+
+{# The condition that a row is of the customers that are worked on at a time. A model that would need more memory for more
+   customers asks for it, once for each table that it reads, and is then filled in as many slices as there are
+   `slice_events` events. #}
+{% macro in_slice(customer) -%}
+    hash({{ customer }}) {{ slice_condition(1, 0) }}
+{%- endmacro %}
+
+
+{% macro slice_condition(slices, slice) -%}
+    % {{ slices }} = {{ slice }}
+{%- endmacro %}
+
+
+{% macro count_slices() -%}
+    {%- if is_increment() or slice_condition(1, 0) not in model['compiled_code'] -%}
+        {{ return(1) }}
+    {%- endif -%}
+    {%- set events = run_query("select count(*) from " ~ target.database ~ ".raw.events").rows[0][0] -%}
+    {{ return(1 + (events - 1) // var('slice_events')) }}
 {%- endmacro %}
 
 
@@ -67,7 +105,7 @@
         {% do replace_table(relation, existing) %}
     {% else %}
         {%- set temporary = make_temp_relation(relation) -%}
-        {% do run_query(create_table_as(True, temporary, model['compiled_code'])) %}
+        {% do create_in_slices(True, temporary) %}
         {% do adapter.expand_target_column_types(from_relation=temporary, to_relation=relation) %}
         {%- set on_change = incremental_validate_on_schema_change(config.get('on_schema_change'), default='ignore') -%}
         {%- set columns = process_schema_changes(on_change, temporary, existing) or adapter.get_columns_in_relation(existing) -%}

@@ -14,7 +14,7 @@ customer_days as (
 
 -- Days known in parts (late events) are several rows here: all that is made of them adds up. Of so many sums, `case` is
 -- much quicker than `filter`.
-known_days as not materialized (
+known_days as (
     select
         customer_days.*,
         cutoffs.as_of_date,
@@ -27,43 +27,38 @@ known_days as not materialized (
             and (customer_days.is_due or not cutoffs.is_built)
 ),
 
--- One cut-off after the other: the sums of all customers for all of them at once would not fit into memory.
 final as (
-    {% for day in var('cutoff_dates') | unique -%}
-        select
-            customer_id,
-            as_of_date,
-            bool_or(is_registered) as is_registered,
-            max(case when count_events > 0 then days_ago end) as days_since_first_seen,
-            min(case when count_events > 0 then days_ago end) as days_since_last_seen,
-            max(case when count_orders > 0 then days_ago end) as days_since_first_order,
-            min(case when count_orders > 0 then days_ago end) as days_since_last_order,
-            min(case when count_email_opens > 0 then days_ago end) as days_since_last_email_open,
-            {{ sum_where('count_orders', 'true') }} as count_orders,
-            {% for name in amounts -%}
-                sum({{ name }}) as {{ name }},
+    select
+        customer_id,
+        as_of_date,
+        bool_or(is_registered) as is_registered,
+        max(case when count_events > 0 then days_ago end) as days_since_first_seen,
+        min(case when count_events > 0 then days_ago end) as days_since_last_seen,
+        max(case when count_orders > 0 then days_ago end) as days_since_first_order,
+        min(case when count_orders > 0 then days_ago end) as days_since_last_order,
+        min(case when count_email_opens > 0 then days_ago end) as days_since_last_email_open,
+        {{ sum_where('count_orders', 'true') }} as count_orders,
+        {% for name in amounts -%}
+            sum({{ name }}) as {{ name }},
+        {% endfor -%}
+        {% for days in window_days() -%}
+            {% for name in counts -%}
+                {{ sum_where(name, 'days_ago < ' ~ days) }} as {{ name }}_{{ days }}d,
             {% endfor -%}
-            {% for days in window_days() -%}
-                {% for name in counts -%}
-                    {{ sum_where(name, 'days_ago < ' ~ days) }} as {{ name }}_{{ days }}d,
-                {% endfor -%}
-                sum(case when days_ago < {{ days }} then net_value else 0 end) as value_{{ days }}d,
-            {% endfor -%}
-            {{ rate(
-                'sum(case when days_ago < 90 then scrolled_pct end)', sum_where('count_scrolls', 'days_ago < 90')
-            ) }} as scroll_depth_mean_pct_90d,
-            {{ trend_slope('count_session_events', 'days_ago', 30) }} as events_slope_30d,
-            {{ rate(
-                sum_where('count_session_events', 'days_ago < 30'),
-                sum_where('count_session_events', 'days_ago between 30 and 59')
-            ) }} as events_ratio_30d,
-            sum(net_value) as total_value
-        from known_days
-        where as_of_date = cast('{{ day }}' as date)
-        group by customer_id, as_of_date
-        having sum(count_events) > 0
-        {{ "union all" if not loop.last }}
-    {% endfor %}
+            sum(case when days_ago < {{ days }} then net_value else 0 end) as value_{{ days }}d,
+        {% endfor -%}
+        {{ rate(
+            'sum(case when days_ago < 90 then scrolled_pct end)', sum_where('count_scrolls', 'days_ago < 90')
+        ) }} as scroll_depth_mean_pct_90d,
+        {{ trend_slope('count_session_events', 'days_ago', 30) }} as events_slope_30d,
+        {{ rate(
+            sum_where('count_session_events', 'days_ago < 30'),
+            sum_where('count_session_events', 'days_ago between 30 and 59')
+        ) }} as events_ratio_30d,
+        sum(net_value) as total_value
+    from known_days
+    group by customer_id, as_of_date
+    having sum(count_events) > 0
 )
 
 select * from final

@@ -13,8 +13,20 @@ bots as (
     select actor_id from {{ ref('int_bots') }} where is_whole_actor
 ),
 
+-- Numbers in the place of names: visits are looked for among all events, and texts would take several times the memory.
 identities as (
-    select * from {{ ref('int_identities') }}
+    select
+        *,
+        dense_rank() over (order by customer_id) as customer_number
+    from {{ ref('int_identities') }}
+),
+
+people as (
+    select
+        customer_number,
+        customer_id
+    from identities
+    group by customer_number, customer_id
 ),
 
 borrowed_visits as (
@@ -128,6 +140,9 @@ resolved as (
                     then {{ field_of(in_force('items.' ~ versions, 'events.received_at'), 'known_at') }}
             end as {{ attribute }}_known_at,
         {% endfor -%}
+        row_number() over () as event_number,
+        identities.customer_number,
+        case when identities.customer_number is null then events.owner end as unnumbered_id,
         coalesce(identities.customer_id, events.owner) as customer_id,
         coalesce(identities.is_registered, events.owner != events.anonymous_id, events.anonymous_id is null)
             as is_registered,
@@ -140,63 +155,96 @@ resolved as (
         on events.currency = rates.currency and coalesce(events.ordered_at, events.occurred_at) = rates.priced_at
     -- What the shop has sold is sold, whatever else came from that address.
     anti join bots on case when events.entity != 'orders' then events.actor_id end = bots.actor_id
-    where not events.is_bot and events.actor_id is not null and events.set_aside_rule is null
+    where
+        not events.is_bot
+        and events.actor_id is not null
+        and events.set_aside_rule is null
+        and {{ in_slice('coalesce(identities.customer_id, events.owner)') }}
 ),
 
+{% set visitor = ['customer_number', 'unnumbered_id'] %}
 paused as (
-    {{ session_starts('resolved') }}
+    {{ session_starts('resolved', visitor + ['event_number', 'event_id', 'occurred_at'], visitor | join(', ')) }}
 ),
 
-sessions as (
+session_ids as (
     select
-        event_id,
-        customer_id,
+        paused.event_number as start_number,
+        {{ hashed_id(['coalesce(people.customer_id, paused.unnumbered_id)', 'paused.event_id']) }} as session_id
+    from paused
+    left join people on paused.customer_number = people.customer_number
+    where paused.is_start
+),
+
+visited as (
+    select
+        customer_number,
+        unnumbered_id,
+        event_number,
         occurred_at,
-        last_value(case when is_start then {{ hashed_id(['customer_id', 'event_id']) }} end ignore nulls) over (
-            partition by customer_id order by occurred_at, event_id
+        last_value(case when is_start then event_number end ignore nulls) over (
+            partition by customer_number, unnumbered_id order by occurred_at, event_id
             rows between unbounded preceding and current row
-        ) as session_id
+        ) as start_number
     from paused
 ),
 
 untracked_orders as (
     select
-        event_id,
-        customer_id,
+        event_number,
+        customer_number,
+        unnumbered_id,
         occurred_at
     from resolved
     where entity = 'orders' and event_type = 'purchase' and not opens_session
 ),
 
-sessions_of_buyers as (
-    select * from sessions
-    where customer_id in (select untracked_orders.customer_id from untracked_orders)
+visits_of_buyers as (
+    select
+        visited.*,
+        coalesce(cast(customer_number as varchar), unnumbered_id) as visitor
+    from visited
+    where
+        customer_number in (select untracked_orders.customer_number from untracked_orders)
+        or unnumbered_id in (select untracked_orders.unnumbered_id from untracked_orders)
 ),
 
 -- An order that no tracker saw belongs to the visit that it was made in, but opens none: it may come from a till.
-sessions_of_orders as (
+visits_of_orders as (
     select
-        untracked_orders.event_id,
-        sessions_of_buyers.session_id
+        untracked_orders.event_number,
+        visits_of_buyers.start_number
     from untracked_orders
-    asof inner join sessions_of_buyers
+    asof inner join visits_of_buyers
         on
-            untracked_orders.customer_id = sessions_of_buyers.customer_id
-            and untracked_orders.occurred_at >= sessions_of_buyers.occurred_at
-    where {{ may_share_session('sessions_of_buyers.occurred_at', 'untracked_orders.occurred_at') }}
+            coalesce(cast(untracked_orders.customer_number as varchar), untracked_orders.unnumbered_id)
+            = visits_of_buyers.visitor
+            and untracked_orders.occurred_at >= visits_of_buyers.occurred_at
+    where {{ may_share_session('visits_of_buyers.occurred_at', 'untracked_orders.occurred_at') }}
+),
+
+starts as (
+    select
+        event_number,
+        start_number
+    from visited
+    union all
+    select * from visits_of_orders
 ),
 
 final as (
     select
-        resolved.* exclude (category_known_at, brand_known_at), -- noqa: RF02
-        coalesce(sessions.session_id, sessions_of_orders.session_id) as session_id,
+        resolved.* exclude ( -- noqa: RF02
+            event_number, customer_number, unnumbered_id, category_known_at, brand_known_at
+        ),
+        session_ids.session_id,
         {{ utc_date('resolved.occurred_at') }} as event_date,
         {{ known_date('resolved.known_at', utc_date('resolved.occurred_at')) }} as known_date,
         {{ known_date('resolved.category_known_at', utc_date('resolved.occurred_at')) }} as category_known_date,
         {{ known_date('resolved.brand_known_at', utc_date('resolved.occurred_at')) }} as brand_known_date
     from resolved
-    left join sessions on resolved.event_id = sessions.event_id
-    left join sessions_of_orders on resolved.event_id = sessions_of_orders.event_id
+    left join starts on resolved.event_number = starts.event_number
+    left join session_ids on starts.start_number = session_ids.start_number
 )
 
 select * from final

@@ -15,18 +15,22 @@
 
 with windows as (
     select * from {{ ref('int_customer_windows') }}
+    where {{ in_slice('customer_id') }}
 ),
 
 sessions as (
     select * from {{ ref('int_customer_session_windows') }}
+    where {{ in_slice('customer_id') }}
 ),
 
 rhythms as (
     select * from {{ ref('int_customer_rhythms') }}
+    where {{ in_slice('customer_id') }}
 ),
 
 interests as (
     select * from {{ ref('int_customer_interests') }}
+    where {{ in_slice('customer_id') }}
 ),
 
 affinities as (
@@ -38,28 +42,33 @@ affinities as (
         customer_id,
         as_of_date
     from {{ ref('ftr_customer_affinities') }}
-    where place = 1 and as_of_date in ({{ date_literals(var('cutoff_dates')) }})
+    where {{ in_slice('customer_id') }} and place = 1 and as_of_date in ({{ date_literals(var('cutoff_dates')) }})
     group by customer_id, as_of_date
 ),
 
 views as (
     select * from {{ ref('int_customer_view_windows') }}
+    where {{ in_slice('customer_id') }}
 ),
 
 carts as (
     select * from {{ ref('int_customer_carts') }}
+    where {{ in_slice('customer_id') }}
 ),
 
 habits as (
     select * from {{ ref('int_customer_habits') }}
+    where {{ in_slice('customer_id') }}
 ),
 
 engagement as (
     select * from {{ ref('int_customer_engagement') }}
+    where {{ in_slice('customer_id') }}
 ),
 
 rfm as (
     select * from {{ ref('int_rfm_scores') }}
+    where {{ in_slice('customer_id') }}
 ),
 
 computed as (
