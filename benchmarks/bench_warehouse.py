@@ -64,6 +64,7 @@ COMPARED = {
     "core.items": "item_id",
     "features.customer_events": "event_id",
     "features.customer_features": "customer_id, as_of_date",
+    "features.customer_affinities": "customer_id, as_of_date, dimension, place",
 }
 
 # A visitor is whoever the event names; who is who is dbt's matter.
@@ -287,8 +288,8 @@ def _keep_tables(folder: Path, as_of: datetime) -> int:
     days = ", ".join(f"DATE '{day}'" for day in find_dates(as_of))
     try:
         digests = {}
-        for table in COMPARED:
-            where = f"WHERE as_of_date IN ({days})" if table == "features.customer_features" else ""
+        for table, key in COMPARED.items():
+            where = f"WHERE as_of_date IN ({days})" if "as_of_date" in key else ""
             row = con.execute(
                 f"SELECT count(*), sum(hash(t)::HUGEINT)::VARCHAR FROM lake.{table} AS t {where}"
             ).fetchone()

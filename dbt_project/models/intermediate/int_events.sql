@@ -142,7 +142,7 @@ resolved as (
         {% endfor -%}
         row_number() over () as event_number,
         identities.customer_number,
-        case when identities.customer_number is null then events.owner end as unnumbered_id,
+        case when identities.customer_number is null then events.owner end as unknown_id,
         coalesce(identities.customer_id, events.owner) as customer_id,
         coalesce(identities.is_registered, events.owner != events.anonymous_id, events.anonymous_id is null)
             as is_registered,
@@ -162,7 +162,7 @@ resolved as (
         and {{ in_slice('coalesce(identities.customer_id, events.owner)') }}
 ),
 
-{% set visitor = ['customer_number', 'unnumbered_id'] %}
+{% set visitor = ['customer_number', 'unknown_id'] %}
 paused as (
     {{ session_starts('resolved', visitor + ['event_number', 'event_id', 'occurred_at'], visitor | join(', ')) }}
 ),
@@ -170,7 +170,7 @@ paused as (
 session_ids as (
     select
         paused.event_number as start_number,
-        {{ hashed_id(['coalesce(people.customer_id, paused.unnumbered_id)', 'paused.event_id']) }} as session_id
+        {{ hashed_id(['coalesce(people.customer_id, paused.unknown_id)', 'paused.event_id']) }} as session_id
     from paused
     left join people on paused.customer_number = people.customer_number
     where paused.is_start
@@ -179,11 +179,11 @@ session_ids as (
 visited as (
     select
         customer_number,
-        unnumbered_id,
+        unknown_id,
         event_number,
         occurred_at,
         last_value(case when is_start then event_number end ignore nulls) over (
-            partition by customer_number, unnumbered_id order by occurred_at, event_id
+            partition by customer_number, unknown_id order by occurred_at, event_id
             rows between unbounded preceding and current row
         ) as start_number
     from paused
@@ -193,7 +193,7 @@ untracked_orders as (
     select
         event_number,
         customer_number,
-        unnumbered_id,
+        unknown_id,
         occurred_at
     from resolved
     where entity = 'orders' and event_type = 'purchase' and not opens_session
@@ -202,11 +202,11 @@ untracked_orders as (
 visits_of_buyers as (
     select
         visited.*,
-        coalesce(cast(customer_number as varchar), unnumbered_id) as visitor
+        coalesce(cast(visited.customer_number as varchar), visited.unknown_id) as visitor
     from visited
     where
-        customer_number in (select untracked_orders.customer_number from untracked_orders)
-        or unnumbered_id in (select untracked_orders.unnumbered_id from untracked_orders)
+        visited.customer_number in (select untracked_orders.customer_number from untracked_orders)
+        or visited.unknown_id in (select untracked_orders.unknown_id from untracked_orders)
 ),
 
 -- An order that no tracker saw belongs to the visit that it was made in, but opens none: it may come from a till.
@@ -217,7 +217,7 @@ visits_of_orders as (
     from untracked_orders
     asof inner join visits_of_buyers
         on
-            coalesce(cast(untracked_orders.customer_number as varchar), untracked_orders.unnumbered_id)
+            coalesce(cast(untracked_orders.customer_number as varchar), untracked_orders.unknown_id)
             = visits_of_buyers.visitor
             and untracked_orders.occurred_at >= visits_of_buyers.occurred_at
     where {{ may_share_session('visits_of_buyers.occurred_at', 'untracked_orders.occurred_at') }}
@@ -234,9 +234,7 @@ starts as (
 
 final as (
     select
-        resolved.* exclude ( -- noqa: RF02
-            event_number, customer_number, unnumbered_id, category_known_at, brand_known_at
-        ),
+        resolved.* exclude (event_number, customer_number, unknown_id, category_known_at, brand_known_at), -- noqa: RF02
         session_ids.session_id,
         {{ utc_date('resolved.occurred_at') }} as event_date,
         {{ known_date('resolved.known_at', utc_date('resolved.occurred_at')) }} as known_date,

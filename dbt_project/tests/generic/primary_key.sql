@@ -2,10 +2,8 @@
    After an increment only rows that it made are looked at, where `customer` tells whose they are, and `cutoff` of which date. Such
    tables are large: keys are compared where their hashes meet, since hashes are grouped in half of the time. #}
 {% test primary_key(model, columns, nullable=false, customer=none, cutoff=none) %}
-    {%- set is_made = is_touched(customer) if customer else 'true' %}
-    {%- if customer and cutoff and unbuilt_dates() %}
-        {%- set is_made = '(' ~ is_made ~ ' or ' ~ cutoff ~ ' in (' ~ date_literals(unbuilt_dates()) ~ '))' %}
-    {%- endif %}
+    {%- set new_dates = cutoff ~ ' in (' ~ date_literals(unbuilt_dates()) ~ ')' if cutoff and unbuilt_dates() else 'false' %}
+    {%- set is_made = '(' ~ is_touched(customer) ~ ' or ' ~ new_dates ~ ')' if customer else 'true' %}
     select
         {{ columns | join(', ') }},
         count(*) as n_rows
