@@ -39,9 +39,8 @@
 {%- endmacro %}
 
 
-{# The condition that a row is of the customers that are worked on at a time. A model that would need more memory for more
-   customers asks for it, once for each table that it reads, and is then filled in as many slices as there are
-   `slice_events` events. #}
+{# The condition that a row is of the customers that are worked on at a time. A model that would need the more memory the more
+   customers there are asks for it of each table that it reads, and is filled in as many slices as DuckDB's limit demands. #}
 {% macro in_slice(customer) -%}
     hash({{ customer }}) {{ slice_condition(1, 0) }}
 {%- endmacro %}
@@ -56,8 +55,11 @@
     {%- if is_increment() or slice_condition(1, 0) not in model['compiled_code'] -%}
         {{ return(1) }}
     {%- endif -%}
-    {%- set events = run_query("select count(*) from " ~ target.database ~ ".raw.events").rows[0][0] -%}
-    {{ return(1 + (events - 1) // var('slice_events')) }}
+    {%- set found = run_query(
+        "select cast(ceil(count(*) * " ~ var('slice_event_bytes') ~ " / parse_formatted_bytes(current_setting('memory_limit')))"
+        ~ " as bigint) from " ~ target.database ~ ".raw.events"
+    ) -%}
+    {{ return([1, found.rows[0][0]] | max) }}
 {%- endmacro %}
 
 

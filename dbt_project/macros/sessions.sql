@@ -5,21 +5,24 @@
 {%- endmacro %}
 
 
-{# The events of `resolved` that sessions are made of: these columns, and is_start of those that start one. `visitor` is the column
-   (or columns) that tells whose they are. #}
-{% macro session_starts(resolved, columns, visitor='customer_id') -%}
-    {%- set visit_order = 'partition by ' ~ visitor ~ ' order by occurred_at, event_id' -%}
+{# The events of `resolved` that sessions are made of, with is_start of those that start one. #}
+{% macro session_starts(resolved) -%}
+    {%- set visit_order = 'partition by customer_id order by occurred_at, event_id' -%}
     {%- set up_to_here = 'rows between unbounded preceding and current row' -%}
     {%- if not var('new_session_on_campaign') -%}
         select
-            {{ columns | join(', ') }},
+            event_id,
+            customer_id,
+            occurred_at,
             not coalesce({{ may_share_session('lag(occurred_at) over (' ~ visit_order ~ ')', 'occurred_at') }}, false) as is_start
         from {{ resolved }}
         where opens_session
     {%- else -%}
         with visits as (
             select
-                {{ columns | join(', ') }},
+                event_id,
+                customer_id,
+                occurred_at,
                 -- An order that the shop tells of has a campaign as well, and is no arrival.
                 case when entity = 'events' and campaign is not null then concat_ws('|', campaign, channel) end as arrival,
                 not coalesce({{ may_share_session('lag(occurred_at) over (' ~ visit_order ~ ')', 'occurred_at') }}, false)
@@ -37,11 +40,13 @@
 
         -- Who goes on without telling a campaign still comes by the last one of the visit.
         select
-            {{ columns | join(', ') }},
+            event_id,
+            customer_id,
+            occurred_at,
             is_visit_start or coalesce(
                 arrival != coalesce(
                     last_value(arrival ignore nulls) over (
-                        partition by {{ visitor }}, visit order by occurred_at, event_id
+                        partition by customer_id, visit order by occurred_at, event_id
                         rows between unbounded preceding and 1 preceding
                     ),
                     ''

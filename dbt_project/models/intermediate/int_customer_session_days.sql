@@ -47,7 +47,7 @@ versioned as (
 ),
 
 starts as (
-    {{ session_starts('versioned', ['event_id', 'customer_id']) }}
+    {{ session_starts('versioned') }}
 ),
 
 parted as (

@@ -13,20 +13,8 @@ bots as (
     select actor_id from {{ ref('int_bots') }} where is_whole_actor
 ),
 
--- Numbers in the place of names: visits are looked for among all events, and texts would take several times the memory.
 identities as (
-    select
-        *,
-        dense_rank() over (order by customer_id) as customer_number
-    from {{ ref('int_identities') }}
-),
-
-people as (
-    select
-        customer_number,
-        customer_id
-    from identities
-    group by customer_number, customer_id
+    select * from {{ ref('int_identities') }}
 ),
 
 borrowed_visits as (
@@ -140,9 +128,6 @@ resolved as (
                     then {{ field_of(in_force('items.' ~ versions, 'events.received_at'), 'known_at') }}
             end as {{ attribute }}_known_at,
         {% endfor -%}
-        row_number() over () as event_number,
-        identities.customer_number,
-        case when identities.customer_number is null then events.owner end as unknown_id,
         coalesce(identities.customer_id, events.owner) as customer_id,
         coalesce(identities.is_registered, events.owner != events.anonymous_id, events.anonymous_id is null)
             as is_registered,
@@ -162,87 +147,60 @@ resolved as (
         and {{ in_slice('coalesce(identities.customer_id, events.owner)') }}
 ),
 
-{% set visitor = ['customer_number', 'unknown_id'] %}
 paused as (
-    {{ session_starts('resolved', visitor + ['event_number', 'event_id', 'occurred_at'], visitor | join(', ')) }}
+    {{ session_starts('resolved') }}
 ),
 
-session_ids as (
+sessions as (
     select
-        paused.event_number as start_number,
-        {{ hashed_id(['coalesce(people.customer_id, paused.unknown_id)', 'paused.event_id']) }} as session_id
-    from paused
-    left join people on paused.customer_number = people.customer_number
-    where paused.is_start
-),
-
-visited as (
-    select
-        customer_number,
-        unknown_id,
-        event_number,
+        event_id,
+        customer_id,
         occurred_at,
-        last_value(case when is_start then event_number end ignore nulls) over (
-            partition by customer_number, unknown_id order by occurred_at, event_id
+        last_value(case when is_start then {{ hashed_id(['customer_id', 'event_id']) }} end ignore nulls) over (
+            partition by customer_id order by occurred_at, event_id
             rows between unbounded preceding and current row
-        ) as start_number
+        ) as session_id
     from paused
 ),
 
 untracked_orders as (
     select
-        event_number,
-        customer_number,
-        unknown_id,
+        event_id,
+        customer_id,
         occurred_at
     from resolved
     where entity = 'orders' and event_type = 'purchase' and not opens_session
 ),
 
-visits_of_buyers as (
-    select
-        visited.*,
-        coalesce(cast(visited.customer_number as varchar), visited.unknown_id) as visitor
-    from visited
-    where
-        visited.customer_number in (select untracked_orders.customer_number from untracked_orders)
-        or visited.unknown_id in (select untracked_orders.unknown_id from untracked_orders)
+sessions_of_buyers as (
+    select * from sessions
+    where customer_id in (select untracked_orders.customer_id from untracked_orders)
 ),
 
 -- An order that no tracker saw belongs to the visit that it was made in, but opens none: it may come from a till.
-visits_of_orders as (
+sessions_of_orders as (
     select
-        untracked_orders.event_number,
-        visits_of_buyers.start_number
+        untracked_orders.event_id,
+        sessions_of_buyers.session_id
     from untracked_orders
-    asof inner join visits_of_buyers
+    asof inner join sessions_of_buyers
         on
-            coalesce(cast(untracked_orders.customer_number as varchar), untracked_orders.unknown_id)
-            = visits_of_buyers.visitor
-            and untracked_orders.occurred_at >= visits_of_buyers.occurred_at
-    where {{ may_share_session('visits_of_buyers.occurred_at', 'untracked_orders.occurred_at') }}
-),
-
-starts as (
-    select
-        event_number,
-        start_number
-    from visited
-    union all
-    select * from visits_of_orders
+            untracked_orders.customer_id = sessions_of_buyers.customer_id
+            and untracked_orders.occurred_at >= sessions_of_buyers.occurred_at
+    where {{ may_share_session('sessions_of_buyers.occurred_at', 'untracked_orders.occurred_at') }}
 ),
 
 final as (
     select
-        resolved.* exclude (event_number, customer_number, unknown_id, category_known_at, brand_known_at), -- noqa: RF02
-        session_ids.session_id,
+        resolved.* exclude (category_known_at, brand_known_at), -- noqa: RF02
+        coalesce(sessions.session_id, sessions_of_orders.session_id) as session_id,
         {{ utc_date('resolved.occurred_at') }} as event_date,
         {{ known_date('resolved.known_at', utc_date('resolved.occurred_at')) }} as known_date,
         {{ known_date('resolved.category_known_at', utc_date('resolved.occurred_at')) }} as category_known_date,
         {{ known_date('resolved.brand_known_at', utc_date('resolved.occurred_at')) }} as brand_known_date
     from resolved
-    left join starts on resolved.event_number = starts.event_number
-    left join session_ids on starts.start_number = session_ids.start_number
+    left join sessions on resolved.event_id = sessions.event_id
+    left join sessions_of_orders on resolved.event_id = sessions_of_orders.event_id
 )
 
 select * from final

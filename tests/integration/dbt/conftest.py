@@ -119,7 +119,7 @@ def built_lake(tmp_path_factory: pytest.TempPathFactory) -> BuiltLake:
     stage_nodes += run_dbt(folder, shop.MAIN, "build", "--selector", "exports")
     first_hashes = hash_tables(settings)
     # Again, and in slices, as tables of many customers are filled.
-    run_dbt(folder, shop.MAIN | {"slice_events": 10}, "build", *UNTESTED)
+    run_dbt(folder, shop.MAIN | {"slice_event_bytes": 1_000_000_000}, "build", *UNTESTED)
     second_hashes = hash_tables(settings)
     all_nodes = list_nodes(folder)
     return BuiltLake(
