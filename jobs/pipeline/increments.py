@@ -24,7 +24,7 @@ BEGUN = "intermediate.begun_build"
 # What moves from run to run; any other setting changes what every row means.
 _MOVING = {
     "as_of", "as_of_date", "cutoff_dates", "build_id", "since_as_of", "built_dates",
-    "since_snapshot", "until_snapshot", "built_snapshot",
+    "since_snapshot", "until_snapshot", "built_snapshot", "basis_digest",
 }  # fmt: skip
 
 
@@ -42,9 +42,16 @@ def plan_build(
     con = connect(settings)
     try:
         latest = _find_latest_snapshot(con)
-        planned: dict[str, Any] = {"build_id": run_id, "until_snapshot": latest}
+        # Of the code that the build begins with: by its end another may have been installed.
+        basis = _basis(con, variables)
+        planned: dict[str, Any] = {
+            "build_id": run_id,
+            "until_snapshot": latest,
+            "basis_digest": basis,
+        }
         last = _find_last_build(con)
-        reason = "a full build was asked for" if is_full else _why_not(con, last, variables)
+        why_not = _why_not(con, last, basis, variables)
+        reason = "a full build was asked for" if is_full else why_not
         if last is None or reason:
             logger.info("every table is built anew: %s", reason)
             return planned
@@ -70,7 +77,7 @@ def record_build(settings: Settings, run_id: str, variables: dict[str, Any]) -> 
         row = {
             "run_id": [run_id],
             "as_of": [datetime.fromisoformat(variables["as_of"])],
-            "basis_digest": [_basis(con, variables)],
+            "basis_digest": [variables["basis_digest"]],
             "cutoff_dates": [json.dumps(variables["cutoff_dates"])],
             "source_snapshot": [variables["until_snapshot"]],
             "built_snapshot": [_find_latest_snapshot(con)],
@@ -109,12 +116,15 @@ def _has_table(con: duckdb.DuckDBPyConnection, name: str) -> bool:
 
 
 def _why_not(
-    con: duckdb.DuckDBPyConnection, last: dict[str, Any] | None, variables: dict[str, Any]
+    con: duckdb.DuckDBPyConnection,
+    last: dict[str, Any] | None,
+    basis: str,
+    variables: dict[str, Any],
 ) -> str:
     """Why a build cannot be an increment; empty when it can."""
     if last is None:
         return "no build has ended yet"
-    if last["basis_digest"] != _basis(con, variables):
+    if last["basis_digest"] != basis:
         return "the code, a setting or the keys are others than those of the last build"
     if last["as_of"] > datetime.fromisoformat(variables["as_of"]):
         return "the last build was for a later point in time"

@@ -9,7 +9,7 @@ from jobs.lake import connect
 from jobs.run_config import load_run_config
 from jobs.settings import Settings
 from jobs.sources.extraction import extract
-from tests.integration.dbt.conftest import resolve_identities, run_dbt
+from tests.integration.dbt.conftest import UNTESTED, resolve_identities, run_dbt
 from tests.revealing import reveal
 from tests.samples.one_shop import writers
 from tests.samples.one_shop.facts import AS_OF, CURRENCY
@@ -82,7 +82,7 @@ class Shop:
             "currency": CURRENCY,
         }
         resolve_identities(self.settings, variables)
-        run_dbt(self.settings.data_dir, variables, "build", "--selector", "features")
+        run_dbt(self.settings.data_dir, variables, "build", "--selector", "features", *UNTESTED)
 
     def query(self, text):
         """Rows; money and pieces as texts of two places."""

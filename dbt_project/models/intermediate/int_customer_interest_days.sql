@@ -11,7 +11,13 @@ tiers as (
 
 placed as (
     select
-        events.*,
+        events.customer_id,
+        events.event_date,
+        events.known_date,
+        events.event_type,
+        events.category,
+        events.brand,
+        events.price,
         case
             when events.price <= tiers.budget_up_to then 'budget'
             when events.price <= tiers.mid_up_to then 'mid'

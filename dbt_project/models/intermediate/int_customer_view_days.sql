@@ -6,17 +6,30 @@ with events as (
 ),
 
 -- What follows an event changes when an event between the two comes to be known later: each session is read as it was
--- known on each such day.
+-- known on each such day. Nearly all are known within a day.
+late_sessions as (
+    select session_id
+    from events
+    group by session_id
+    having min(known_date) < max(greatest(known_date, coalesce(category_known_date, known_date)))
+),
+
+late_events as (
+    select events.*
+    from events
+    semi join late_sessions on events.session_id = late_sessions.session_id
+),
+
 known_dates as (
     select
         session_id,
         known_date
-    from events
+    from late_events
     union
     select
         session_id,
         category_known_date as known_date
-    from events
+    from late_events
     where category_known_date > known_date
 ),
 
@@ -29,24 +42,45 @@ versions as (
     group by session_id, known_date
 ),
 
-followed as (
+told as (
     select
+        events.session_id,
+        events.event_id,
+        events.occurred_at,
         events.customer_id,
         events.event_date,
         events.event_type,
-        case
-            when coalesce(events.category_known_date, versions.known_date) <= versions.known_date then events.category
-        end
-            as category,
-        versions.known_date,
-        versions.replaced_date,
-        lead(events.event_type) over following as next_type,
-        {{ seconds_between('events.occurred_at', 'lead(events.occurred_at) over following') }} as seconds
+        events.category,
+        events.known_date,
+        cast(null as date) as replaced_date
     from events
-    inner join versions on events.session_id = versions.session_id and events.known_date <= versions.known_date
-    window following as (
-        partition by events.session_id, versions.known_date order by events.occurred_at, events.event_id
-    )
+    anti join late_sessions on events.session_id = late_sessions.session_id
+    union all
+    select
+        late_events.session_id,
+        late_events.event_id,
+        late_events.occurred_at,
+        late_events.customer_id,
+        late_events.event_date,
+        late_events.event_type,
+        case
+            when coalesce(late_events.category_known_date, versions.known_date) <= versions.known_date
+                then late_events.category
+        end as category,
+        versions.known_date,
+        versions.replaced_date
+    from late_events
+    inner join versions
+        on late_events.session_id = versions.session_id and late_events.known_date <= versions.known_date
+),
+
+followed as (
+    select
+        *,
+        lead(event_type) over following as next_type,
+        {{ seconds_between('occurred_at', 'lead(occurred_at) over following') }} as seconds
+    from told
+    window following as (partition by session_id, known_date order by occurred_at, event_id)
 ),
 
 -- Two events further apart were two sessions before what lies between was known.
