@@ -42,6 +42,7 @@ def variables_at(as_of: datetime) -> dict[str, Any]:
         "as_of": as_of.isoformat(),
         "cutoff_dates": sorted(day.isoformat() for day in dates),
         "consented_sources": ["web"],
+        "slice_event_bytes": 4_000_000,  # three slices of customers
     }
 
 
