@@ -211,12 +211,12 @@ def build(
         "PYTHONPATH": str(PROJECT_ROOT),
     }
     what = (
-        ["run", "--select", *COMPARED_MODELS]
+        ["--select", *COMPARED_MODELS, "--exclude-resource-type", "test", "unit_test"]
         if selector is None
-        else ["build", "--selector", selector]
+        else ["--selector", selector]
     )
     command = [
-        str(Path(sys.executable).with_name("dbt")), "--no-version-check", "--no-use-colors", *what,
+        str(Path(sys.executable).with_name("dbt")), "--no-version-check", "--no-use-colors", "build", *what,
         "--project-dir", str(DBT_PROJECT), "--profiles-dir", str(DBT_PROJECT),
         "--target-path", str(folder / "target"), "--log-path", str(folder / "logs"),
         "--vars",
