@@ -63,6 +63,7 @@ def _read_seed(name: str) -> list[dict[str, str]]:
 _MACROS = """
     CREATE OR REPLACE TEMP MACRO text_or_null(t) AS nullif(trim(t), '');
     CREATE OR REPLACE TEMP MACRO day_of(us) AS (us // 86400000000)::INTEGER;
+    CREATE OR REPLACE TEMP MACRO place_of(us, event_id) AS us::HUGEINT * 18446744073709551616 + hash(event_id);
     CREATE OR REPLACE TEMP MACRO date_of(day) AS DATE '1970-01-01' + day;
     CREATE OR REPLACE TEMP MACRO seconds_of(first_us, last_us) AS last_us // 1000000 - first_us // 1000000;
     CREATE OR REPLACE TEMP MACRO money(x) AS round(x, 2)::DECIMAL(18, 2);
@@ -263,16 +264,15 @@ WITH grouped AS (
         count(*) FILTER (event_type = 'add_to_cart') AS count_add_to_carts,
         count(*) FILTER (event_type = 'begin_checkout') AS count_begin_checkouts,
         count(DISTINCT item) FILTER (event_type = 'product_view') AS count_items_viewed,
-        count(DISTINCT path) FILTER (event_type IN ('page_view', 'product_view', 'list_view')) AS depth
+        count(DISTINCT path) FILTER (event_type IN ('page_view', 'product_view', 'list_view')) AS depth,
+        arg_min(event_type, place_of(us, event_id)) AS entry_event_type, arg_max(event_type, place_of(us, event_id)) AS exit_event_type,
+        arg_min(path, place_of(us, event_id)) AS entry_path, arg_max(path, place_of(us, event_id)) AS exit_path
     FROM ev WHERE session_no IS NOT NULL GROUP BY session_no
 )
 SELECT grouped.*, customer_no, md5(concat_ws('|', customer_id, event_id)) AS session_id,
     session_no - min(session_no) OVER (PARTITION BY customer_no) + 1 AS session_number, us AS first_us, event_day,
-    event_type AS entry_event_type, exit_event_type, path AS entry_path, exit_path, channel, device, country
+    channel, device, country
 FROM grouped JOIN (SELECT * EXCLUDE (campaign, known_day) FROM ev WHERE is_start) USING (session_no)
-JOIN (
-    SELECT session_no, event_type AS exit_event_type, path AS exit_path FROM ev WHERE pause IS NULL AND session_no IS NOT NULL
-) USING (session_no)
 JOIN people USING (customer_no)
 """
 _LINES = """
@@ -427,7 +427,8 @@ _CUSTOMERS = f"""
 CREATE OR REPLACE TABLE lake.hand.customers AS
 WITH seen AS (
     SELECT customer_no, min(us) AS first_us, max(us) AS last_us, arg_max(country, us) AS country,
-        min(CASE WHEN channel IS NOT NULL THEN rn END) AS first_touch, max(CASE WHEN channel IS NOT NULL THEN rn END) AS last_touch
+        arg_min(rn, place_of(us, event_id)) FILTER (channel IS NOT NULL) AS first_touch,
+        arg_max(rn, place_of(us, event_id)) FILTER (channel IS NOT NULL) AS last_touch
     FROM ev GROUP BY customer_no
 ),
 {", ".join(f"{place}_one AS (SELECT customer_no, us, channel, campaign, path, device FROM ev JOIN (SELECT {place}_touch AS rn FROM seen) USING (rn))" for place in ("first", "last"))},
