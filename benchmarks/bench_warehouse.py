@@ -1,9 +1,10 @@
 """How fast dbt makes the customers' tables: of all events, of a batch beside a long history, and beside other ways to do it.
 
 Lakes of `warehouse_rows`, one a size; every arm is a process of its own (CPU time and peak memory count its children), and those
-of a round take turns. Beside `dbt build --selector features`, which checks its tables and makes more of them, these by dbt alone and
-by hand (`hand_written.py`; the rows are compared), and sessions, RFM scores and one trigger in PySpark and in DuckDB from the same files. Batches of 100,000 events, received on the
-same day and on the next one, are built on top of the history, and the tables compared with those of a full build.
+of a round take turns. Beside `dbt build --selector features`, which checks its tables and makes more than are compared: those that
+are compared by dbt alone and by hand (`hand_written.py`), and sessions, RFM scores and one trigger in PySpark and in DuckDB from the
+same files. Batches of 100,000 events, received on the same day and on the next one, are built on top of the history, and the tables
+compared with those of a full build.
 
 Goals: dbt at most twice the script by hand; Spark at least five times as long; a batch at most 5 % of the full build; time grows
 like n log n; 50 million events (`--events 50000000`, some 20 GB of disk) in at most 8 GiB. PySpark is no dependency: it is put
@@ -67,11 +68,15 @@ COMPARED = {
     "features.customer_affinities": "customer_id, as_of_date, dimension, place",
 }
 
-# Them and all that they are made of.
-COMPARED_MODELS = (
-    "+fct_sessions", "+fct_orders", "+fct_order_lines", "+dim_customers", "+dim_items", "+ftr_customer_events",
-    "+ftr_customer_features", "+ftr_customer_affinities",
-)  # fmt: skip
+# What dbt builds: a stage, or the compared tables and all that they are made of, without checks.
+SELECTIONS = {
+    "features": ["--selector", "features"],
+    "exports": ["--selector", "exports"],
+    "compared": [
+        "--select", "+fct_sessions", "+fct_orders", "+fct_order_lines", "+dim_customers", "+dim_items", "+ftr_customer_events",
+        "+ftr_customer_features", "+ftr_customer_affinities", "--exclude-resource-type", "test", "unit_test",
+    ],
+}  # fmt: skip
 
 # A visitor is whoever the event names; who is who is dbt's matter.
 THREE = {
@@ -195,13 +200,10 @@ def build(
     as_of: datetime,
     memory_limit: str,
     *,
-    selector: str | None = "features",
+    selection: str = "features",
     is_full: bool = True,
 ) -> Cost:
-    """Build a stage of the lake in `folder` by dbt, or without a selector the compared tables alone, and check nothing.
-
-    Every build of this benchmark is started here.
-    """
+    """Build one of `SELECTIONS` of the lake in `folder` by dbt: every build of this benchmark is started here."""
     environment = {
         name: value for name, value in os.environ.items() if not name.startswith("PERSONALAKE_")
     }
@@ -210,20 +212,15 @@ def build(
         "PERSONALAKE_MEMORY_LIMIT": memory_limit,
         "PYTHONPATH": str(PROJECT_ROOT),
     }
-    what = (
-        ["--select", *COMPARED_MODELS, "--exclude-resource-type", "test", "unit_test"]
-        if selector is None
-        else ["--selector", selector]
-    )
     command = [
-        str(Path(sys.executable).with_name("dbt")), "--no-version-check", "--no-use-colors", "build", *what,
-        "--project-dir", str(DBT_PROJECT), "--profiles-dir", str(DBT_PROJECT),
+        str(Path(sys.executable).with_name("dbt")), "--no-version-check", "--no-use-colors", "build",
+        *SELECTIONS[selection], "--project-dir", str(DBT_PROJECT), "--profiles-dir", str(DBT_PROJECT),
         "--target-path", str(folder / "target"), "--log-path", str(folder / "logs"),
         "--vars",
     ]  # fmt: skip
     settings, variables = settings_of(folder, memory_limit), find_variables(as_of)
-    if selector != "features":
-        stage = {} if selector is None else {"stage": "build_marts"}
+    if selection != "features":
+        stage = {"stage": "build_marts"} if selection == "exports" else {}
         return run_process([*command, json.dumps(variables | stage)], environment, folder)[0]
     plan = plan_build(settings, f"build of {as_of:%m-%d %H:%M}", variables, is_full=is_full)
     if not is_full and "since_snapshot" not in plan:
@@ -423,10 +420,10 @@ def bench_size(
 ) -> dict[str, list[Cost]]:
     """Full builds and the script by hand in turn, the exports, then the batches."""
     written = measure(_fill, folder, count_events, memory_limit)
-    costs: dict[str, list[Cost]] = {"fill": [written], "full": [], "alone": [], "hand": []}
+    costs: dict[str, list[Cost]] = {"fill": [written], "full": [], "compared": [], "hand": []}
     for number in range(rounds):
         # A batch needs a full build before it, so that comes last.
-        costs["alone"].append(build(folder, AS_OF, memory_limit, selector=None))
+        costs["compared"].append(build(folder, AS_OF, memory_limit, selection="compared"))
         works = [
             ("full", lambda: build(folder, AS_OF, memory_limit)),
             ("hand", lambda: run_function("make_by_hand", folder, memory_limit, folder=folder)),
@@ -438,7 +435,7 @@ def bench_size(
     measure(_drop_hand, folder)
     models = slowest_models(folder)
     print("  longest: " + ", ".join(f"{name} {seconds:.1f} s" for name, seconds in models))
-    costs["exports"] = [build(folder, AS_OF, memory_limit, selector="exports")]
+    costs["exports"] = [build(folder, AS_OF, memory_limit, selection="exports")]
     return costs
 
 
@@ -473,7 +470,7 @@ def find_exponent(sizes: list[int], seconds: list[float]) -> float:
 LABELS = {
     "fill": "making the lake",
     "full": "dbt, features in full",
-    "alone": "dbt, compared tables alone",
+    "compared": "dbt, compared tables alone",
     "hand": "by hand",
     "exports": "dbt, exports",
     "same day": f"dbt, batch of {BATCH:,}, same day",
@@ -535,7 +532,7 @@ def _print_goals(size: int, costs: dict[str, list[Cost]]) -> None:
 
     print(f"{size:,} events:")
     print(
-        f"  dbt, these tables / by hand: {ratios(costs['alone'], costs['hand'])}; goal <= {GOAL_BY_HAND:g}x"
+        f"  dbt, these tables / by hand: {ratios(costs['compared'], costs['hand'])}; goal <= {GOAL_BY_HAND:g}x"
     )
     print(f"  dbt in full, with its checks / by hand: {ratios(full, costs['hand'])}")
     if "spark" in costs:

@@ -2,9 +2,9 @@
    After an increment only rows that it made are looked at, where `customer` tells whose they are, and `cutoff` of which date. Such
    tables are large: keys are compared where their hashes meet, since hashes are grouped in half of the time. #}
 {% test primary_key(model, columns, nullable=false, customer=none, cutoff=none) %}
-    {%- set is_of_new_date = cutoff ~ ' in (' ~ date_literals(unbuilt_dates()) ~ ')' if unbuilt_dates() else 'false' %}
-    {%- set is_new = is_of_new_date if cutoff else 'false' %}
-    {%- set is_made = '(' ~ is_touched(customer) ~ ' or ' ~ is_new ~ ')' if customer else 'true' %}
+    {%- set made = [is_touched(customer) if customer else 'true'] %}
+    {%- do made.append(cutoff ~ ' in (' ~ date_literals(unbuilt_dates()) ~ ')') if cutoff and unbuilt_dates() %}
+    {%- set is_made = '(' ~ made | join(' or ') ~ ')' %}
     {%- set nulls = [] %}
     {%- for column in columns if not nullable %}
         {%- do nulls.append('or ' ~ column ~ ' is null') %}
