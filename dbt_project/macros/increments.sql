@@ -39,6 +39,51 @@
 {%- endmacro %}
 
 
+{# The condition that a row of one of these models is one that this build has made; true in a full build. DuckLake knows of each row
+   in which snapshot it came, and need not look at the others: a table of touched customers' rows is read as quickly as it grew. #}
+{% macro is_made_now() -%}
+    {%- if is_increment() -%} snapshot_id > {{ var('until_snapshot') }} {%- else -%} true {%- endif -%}
+{%- endmacro %}
+
+
+{# The same of a table of which it makes every row. #}
+{% macro forget_all() -%}
+    {%- if execute and is_increment() -%} delete from {{ this }} {%- endif -%}
+{%- endmacro %}
+
+
+{# Customers of whom nothing was told change from day to day. Tables that tell of a day are made anew with it; within the day an
+   increment makes the rows of touched customers. Before it: take away the rows that it makes anew. #}
+{% macro forget_day(column) -%}
+    {%- if var('is_same_day') or not execute -%}
+        {{ forget_touched(column) }}
+    {%- else -%}
+        {{ forget_all() }}
+    {%- endif -%}
+{%- endmacro %}
+
+
+{# The conditions that a row is of somebody whose row of such a table is made anew: by the key, and of tables of touched customers. #}
+{% macro is_due_today(column) -%}
+    {{ is_touched(column) if var('is_same_day') or not execute else 'true' }}
+{%- endmacro %}
+
+
+{% macro is_made_today() -%}
+    {{ is_made_now() if var('is_same_day') else 'true' }}
+{%- endmacro %}
+
+
+{# dbt's own macro of this name: what a data test reads of a table. What an increment has not made was tested when it was made. #}
+{% macro get_where_subquery(relation) -%}
+    {%- set condition = config.get('where') -%}
+    {%- if execute and is_increment() and not relation.is_cte and (load_cached_relation(relation) or {}).is_table -%}
+        {%- set condition = is_made_now() ~ (' and (' ~ condition ~ ')' if condition else '') -%}
+    {%- endif -%}
+    {{ return('(select * from ' ~ relation ~ ' where ' ~ condition ~ ') as tested' if condition else relation) }}
+{%- endmacro %}
+
+
 {# The trackers' events that a build works on: all, or in an increment those of the touched actors. #}
 {% macro tracked_events() -%}
     {%- if not execute -%}
@@ -91,16 +136,17 @@
 {%- endmacro %}
 
 
-{# The condition that a row of int_item_sightings is made anew; true in a full build. #}
-{% macro is_sighted_anew() -%}
-    {%- if is_increment() -%}
-        (
-            file_id in (select file_id from {{ ref('int_changed_records') }})
-            or item_id in ({{ no_longer_described() }})
-        )
-    {%- else -%}
-        true
+{# The conditions on records that int_item_sightings is made of: of changed files, and all of an item that is no longer described.
+   One after the other, since files can be skipped by the first, and there seldom are any of the second. #}
+{% macro sighted_anew() -%}
+    {%- if not is_increment() -%}
+        {{ return(['true']) }}
     {%- endif -%}
+    {%- set changed = "(select file_id from " ~ ref('int_changed_records') ~ ")" -%}
+    {{ return([
+        "file_id in " ~ changed,
+        "item_id in (" ~ no_longer_described() ~ ") and file_id not in " ~ changed,
+    ]) }}
 {%- endmacro %}
 
 
@@ -126,7 +172,7 @@
         *,
         1 as sign
     from {{ ref(model) }}
-    where {{ is_touched('customer_id') }}
+    where {{ is_made_now() }}
     {% if is_increment() -%}
         union all
         select
@@ -178,9 +224,9 @@
 {% macro due_rows(relation) -%}
     select
         *,
-        {{ is_touched('customer_id') if unbuilt_dates() else 'true' }} as is_due
+        {{ is_made_now() if unbuilt_dates() else 'true' }} as is_due
     from {{ relation }}
-    where {{ in_slice('customer_id') }} {{ '' if unbuilt_dates() else 'and ' ~ is_touched('customer_id') }}
+    where {{ in_slice('customer_id') }} {{ '' if unbuilt_dates() else 'and ' ~ is_made_now() }}
 {%- endmacro %}
 
 
@@ -199,15 +245,27 @@
 {% macro forget_features(keep_other_dates=true) -%}
     {%- set keys = touched_keys() -%}
     {%- if execute and load_relation(this) is not none -%}
-        delete from {{ this }}
-        where
-            as_of_date in ({{ date_literals(unbuilt_dates()) }})
-            {% if not keep_other_dates -%}
-                or as_of_date not in ({{ date_literals(var('cutoff_dates')) }})
-            {%- endif %}
-            {% if built_dates() -%}
-                or (as_of_date in ({{ date_literals(built_dates()) }}) and customer_id in ({{ keys }}))
-            {%- endif %}
+        {%- set forgotten = [] -%}
+        {%- if unbuilt_dates() -%}
+            {%- do forgotten.append('as_of_date in (' ~ date_literals(unbuilt_dates()) ~ ')') -%}
+        {%- endif -%}
+        {%- if not keep_other_dates -%}
+            {%- do forgotten.append('as_of_date not in (' ~ date_literals(var('cutoff_dates')) ~ ')') -%}
+        {%- endif -%}
+        {%- if built_dates() -%}
+            {%- do forgotten.append(
+                '(as_of_date in (' ~ date_literals(built_dates()) ~ ') and customer_id in (' ~ keys ~ '))'
+            ) -%}
+        {%- endif -%}
+        delete from {{ this }} where {{ forgotten | join(' or ') or 'false' }}
+    {%- endif -%}
+{%- endmacro %}
+
+
+{# Before rows of all customers are made for the run's dates, whatever an increment has of them. #}
+{% macro forget_cutoff_dates() -%}
+    {%- if execute and load_relation(this) is not none -%}
+        delete from {{ this }} where as_of_date in ({{ date_literals(var('cutoff_dates')) }})
     {%- endif -%}
 {%- endmacro %}
 

@@ -64,9 +64,12 @@
 {%- endmacro %}
 
 
-{# A text that is there: blanks count as nothing, or all visitors without an id would be one customer. #}
+{# A text that is there: blanks count as nothing, or all visitors without an id would be one customer. Nearly every text is as it
+   should be, which is quicker to see than to make anew. #}
 {% macro text_or_null(expression) -%}
-    nullif(trim({{ expression }}), '')
+    case
+        when {{ expression }} < '!' or suffix({{ expression }}, ' ') then nullif(trim({{ expression }}), '') else {{ expression }}
+    end
 {%- endmacro %}
 
 

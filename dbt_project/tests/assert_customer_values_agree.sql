@@ -1,11 +1,13 @@
 {# Orders, events and features tell the same money; they reach it on three ways. After an increment: of touched ones. #}
+{% set lines, refunds, all_events = ref('int_order_lines'), ref('int_refunds'), ref('ftr_customer_events') %}
+
 with orders as (
     select
         customer_id,
         count(*) as count_orders,
         sum(cast(net_value as decimal(18, 2))) as net_value
     from {{ ref('fct_orders') }}
-    where {{ is_touched('customer_id') }}
+    where {{ is_made_now() }}
     group by customer_id
 ),
 
@@ -18,10 +20,21 @@ features as (
     where as_of_date = {{ as_of_date() }} and {{ is_touched('customer_id') }}
 ),
 
+-- In an increment what the view makes its values of, since it can only be read as a whole.
 events as (
-    select cast(value as decimal(18, 2)) as value
-    from {{ ref('ftr_customer_events') }}
-    where value is not null and {{ is_touched('customer_id') }}
+    {% if is_increment() -%}
+        select cast(gross_value - discount as decimal(18, 2)) as value
+        from {{ lines }}
+        where {{ is_made_now() }}
+        union all
+        select -cast(refunded_value as decimal(18, 2)) as value
+        from {{ refunds }}
+        where {{ is_made_now() }}
+    {%- else -%}
+        select cast(value as decimal(18, 2)) as value
+        from {{ all_events }}
+        where value is not null
+    {%- endif %}
 ),
 
 by_customer as (

@@ -7,7 +7,7 @@ with refusals as (
 
 events as (
     select * from {{ ref('int_events') }}
-    where {{ is_touched('customer_id') }}
+    where {{ is_made_now() }}
 )
 
 select events.event_id

@@ -14,7 +14,7 @@ from jobs.cli.running import Outcome
 from jobs.cli.sources import show_failures, show_sources
 from jobs.cli.tables import show_rows
 from jobs.consent import load_run_policy
-from jobs.lake import connect
+from jobs.lake import connect, find_tables
 from jobs.pipeline import PipelineRun, resolve_as_of
 from jobs.settings import PROJECT_ROOT
 
@@ -34,13 +34,6 @@ def _query(
 ) -> tuple[list[str], list[tuple[Any, ...]]]:
     cursor = con.execute(text, parameters)
     return [column[0] for column in cursor.description or []], cursor.fetchall()
-
-
-def _tables(con: duckdb.DuckDBPyConnection) -> set[str]:
-    rows = con.execute(
-        "SELECT schema_name || '.' || table_name FROM duckdb_tables() WHERE database_name = 'lake'"
-    ).fetchall()
-    return {row[0] for row in rows}
 
 
 def _shown(path: Any) -> str:
@@ -92,7 +85,7 @@ def show_outcome(outcome: Outcome, run: PipelineRun, console: Console) -> None:
 
 def _count_set_aside(con: duckdb.DuckDBPyConnection) -> list[tuple[str, int, int]]:
     """Of each source that lost events for want of consent: its name, how many, and of how many, bots left out."""
-    if "marts.data_quality_daily" not in _tables(con):
+    if "marts.data_quality_daily" not in find_tables(con):
         return []
     return con.execute(
         """
@@ -164,7 +157,7 @@ def show_status(run: PipelineRun, console: Console) -> None:
     try:
         console.print(f"[bold]{run.config.name}[/]  lake {_shown(run.settings.lake_dir)}")
         counts = []
-        for table in sorted(_tables(con)):
+        for table in find_tables(con):
             schema = table.split(".")[0]
             if schema in {"staging", "intermediate"}:
                 continue

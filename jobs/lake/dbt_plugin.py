@@ -29,7 +29,3 @@ class Plugin(BasePlugin):
         settings = load_settings()
         _held.enter_context(write_lock(settings))
         attach_lake(conn, settings, read_only=False)
-
-    def configure_cursor(self, cursor: duckdb.DuckDBPyConnection) -> None:
-        """Cursors of one connection do not inherit its default database."""
-        cursor.execute("USE lake")

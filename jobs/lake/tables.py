@@ -700,3 +700,11 @@ def create_tables(con: duckdb.DuckDBPyConnection) -> None:
             for name, type_ in table.columns.items()
         )
         con.execute(f"CREATE TABLE lake.{table.full_name} ({columns})")
+
+
+def find_tables(con: duckdb.DuckDBPyConnection) -> list[str]:
+    """The names of the lake's tables and views, with their schemas, in alphabetical order."""
+    rows = con.execute(
+        "SELECT table_schema || '.' || table_name FROM information_schema.tables WHERE table_catalog = 'lake' ORDER BY 1"
+    ).fetchall()
+    return [name for (name,) in rows]

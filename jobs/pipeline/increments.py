@@ -7,7 +7,7 @@ every table is replaced. `ops.builds` is the record; dbt writes the id of a buil
 
 import json
 import logging
-from datetime import datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import duckdb
@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 BEGUN = "intermediate.begun_build"
 # What moves from run to run; any other setting changes what every row means.
 _MOVING = {
-    "as_of", "as_of_date", "cutoff_dates", "build_id", "since_as_of", "built_dates",
+    "as_of", "as_of_date", "cutoff_dates", "build_id", "since_as_of", "built_dates", "is_same_day",
     "since_snapshot", "until_snapshot", "built_snapshot", "basis_digest",
 }  # fmt: skip
 
@@ -59,11 +59,13 @@ def plan_build(
         con.close()
     # A date stays built while only touched customers' rows of it can have changed.
     built = sorted(set(json.loads(last["cutoff_dates"])) & set(variables["cutoff_dates"]))
+    as_of = datetime.fromisoformat(variables["as_of"])
     return {
         **planned,
         "since_snapshot": min(last["source_snapshot"] + 1, latest),
         "built_snapshot": last["built_snapshot"],
         "since_as_of": last["as_of"].isoformat(),
+        "is_same_day": _last_day(last["as_of"]) == _last_day(as_of),
         "built_dates": built,
     }
 
@@ -86,6 +88,11 @@ def record_build(settings: Settings, run_id: str, variables: dict[str, Any]) -> 
         append_rows(con, "ops.builds", pl.DataFrame(row))
 
     transact(settings, write, message=f"build {run_id}")
+
+
+def _last_day(as_of: datetime) -> date:
+    """The last day that a point in time has seen any of, as dbt's macro `as_of_date`."""
+    return (as_of.astimezone(UTC) - timedelta(microseconds=1)).date()
 
 
 def _basis(con: duckdb.DuckDBPyConnection, variables: dict[str, Any]) -> str:

@@ -14,7 +14,7 @@ import duckdb
 import polars as pl
 
 from jobs.errors import ConfigError, InputDataError, QualityGateError
-from jobs.lake import TABLES, append_rows, connect, create_tables, transact
+from jobs.lake import TABLES, append_rows, connect, create_tables, find_tables, transact
 from jobs.quality.checking import Outcome, check_table, open_source
 from jobs.quality.suites import SUITES_DIR, Suite, load_suite
 from jobs.settings import Settings
@@ -106,12 +106,7 @@ def describe_failure(outcome: Outcome) -> str:
 def _require_tables(settings: Settings, suites: dict[str, Suite]) -> None:
     con = connect(settings)
     try:
-        existing = {
-            f"{schema}.{name}"
-            for schema, name in con.execute(
-                "SELECT table_schema, table_name FROM information_schema.tables WHERE table_catalog = 'lake'"
-            ).fetchall()
-        }
+        existing = find_tables(con)
     finally:
         con.close()
     missing = [table for table in suites if table not in existing]

@@ -13,6 +13,7 @@ from datetime import date, datetime
 import duckdb
 import polars as pl
 
+from jobs.lake import find_tables
 from jobs.stages import StageRequest
 
 logger = logging.getLogger(__name__)
@@ -564,17 +565,6 @@ _QUERIES = {
 }
 
 
-def _find_tables(con: duckdb.DuckDBPyConnection) -> set[str]:
-    rows = con.execute(
-        """
-        select schema_name || '.' || table_name from duckdb_tables() where database_name = 'lake'
-        union
-        select schema_name || '.' || view_name from duckdb_views() where database_name = 'lake'
-        """
-    ).fetchall()
-    return {name for (name,) in rows}
-
-
 def _find_currency(con: duckdb.DuckDBPyConnection, existing: set[str]) -> str:
     """The currency of most orders (dbt has brought all of them to one)."""
     if "core.orders" not in existing:
@@ -601,7 +591,7 @@ def read_report_data(
     """
     con.execute("BEGIN")  # one transaction, so that a writer in between cannot mix two states
     try:
-        existing = _find_tables(con)
+        existing = set(find_tables(con))
         frames = {
             name: _read_frame(con, name, query, existing, request)
             for name, query in _QUERIES.items()

@@ -1,23 +1,34 @@
-{{ config(alias='customers') }}
+{{ config(
+    alias='customers',
+    materialized='incremental',
+    incremental_strategy='append',
+    pre_hook="{{ forget_day('customer_id') }}",
+    on_schema_change='append_new_columns',
+) }}
 
 with sightings as (
     select * from {{ ref('int_customer_sightings') }}
+    where {{ is_made_today() }}
 ),
 
 profiles as (
     select * from {{ ref('int_profiles') }}
+    where {{ is_due_today('customer_id') }}
 ),
 
 lifecycles as (
     select * from {{ ref('int_customer_lifecycles') }}
+    where {{ is_made_today() }}
 ),
 
 archetypes as (
     select * from {{ ref('int_customer_archetypes') }}
+    where {{ is_made_today() }}
 ),
 
 orders as (
     select * from {{ ref('int_customer_orders') }}
+    where {{ is_made_today() }}
 ),
 
 -- By the shop's own number a customer is found in its other tools.
@@ -26,7 +37,7 @@ accounts as (
         customer_id,
         {{ first_by('identifier', 'first_known_at', 'identifier') }} as user_id
     from {{ ref('int_identities') }}
-    where kind = 'user'
+    where kind = 'user' and {{ is_due_today('customer_id') }}
     group by customer_id
 ),
 
@@ -36,7 +47,7 @@ consents as (
         max(state) filter (where purpose = '{{ var("consent_purpose") }}') as state,
         string_agg(purpose, ', ' order by purpose) filter (where state = 'granted') as granted_purposes
     from {{ ref('fct_consents') }}
-    where is_current
+    where is_current and {{ is_due_today('customer_id') }}
     group by customer_id
 ),
 
@@ -45,7 +56,7 @@ sessions as (
         customer_id,
         count(*) as count_sessions
     from {{ ref('fct_sessions') }}
-    where monster_reason is null
+    where monster_reason is null and {{ is_made_today() }}
     group by customer_id
 ),
 
@@ -55,7 +66,7 @@ emails as (
         sum(count_email_opens) as count_email_opens,
         sum(count_email_clicks) as count_email_clicks
     from {{ ref('int_customer_days') }}
-    where {{ days_between('event_date', as_of_date()) }} < 90
+    where {{ days_between('event_date', as_of_date()) }} < 90 and {{ is_made_today() }}
     group by customer_id
 ),
 

@@ -1,4 +1,4 @@
-{{ config(alias='consents') }}
+{{ config(alias='consents', materialized='view') }}
 
 with consents as (
     select * from {{ ref('int_consents') }}
@@ -21,4 +21,3 @@ final as (
 )
 
 select * from final
-order by customer_id, purpose, valid_from, consent_id

@@ -8,12 +8,12 @@
 
 with orders as (
     select * from {{ ref('int_orders') }}
-    where {{ is_touched('customer_id') }}
+    where {{ is_made_now() }}
 ),
 
 sessions as (
     select * from {{ ref('fct_sessions') }}
-    where {{ is_touched('customer_id') }}
+    where {{ is_made_now() }}
 ),
 
 numbered as (

@@ -13,7 +13,7 @@ with events as (
         *,
         {{ place_of('occurred_at', 'event_id') }} as place
     from {{ ref('int_events') }}
-    where session_id is not null and {{ is_touched('customer_id') }} and {{ in_slice('customer_id') }}
+    where session_id is not null and {{ is_made_now() }} and {{ in_slice('customer_id') }}
 ),
 
 orders as (
@@ -22,7 +22,7 @@ orders as (
         count(*) as count_orders,
         sum(net_value) as net_value
     from {{ ref('int_orders') }}
-    where session_id is not null and {{ is_touched('customer_id') }}
+    where session_id is not null and {{ is_made_now() }}
     group by session_id
 ),
 

@@ -11,17 +11,17 @@ with refunds as (
         *,
         item_id is null and original_price is not null as is_amount
     from {{ ref('int_events') }}
-    where event_type = 'refund' and {{ is_touched('customer_id') }}
+    where event_type = 'refund' and {{ is_made_now() }}
 ),
 
 orders as (
     select * from {{ ref('int_orders') }}
-    where {{ is_touched('customer_id') }}
+    where {{ is_made_now() }}
 ),
 
 order_lines as (
     select * from {{ ref('int_order_lines') }}
-    where {{ is_touched('customer_id') }}
+    where {{ is_made_now() }}
 ),
 
 matched as (
@@ -31,7 +31,7 @@ matched as (
         sum(refunded_quantity) as refunded_quantity,
         sum(refunded_value) as refunded_value
     from {{ ref('int_refunds') }}
-    where {{ is_touched('customer_id') }}
+    where {{ is_made_now() }}
     group by refund_event_id
 ),
 

@@ -5,7 +5,7 @@ with bots as (
         actor_id,
         rule
     from {{ ref('int_bots') }}
-    where is_whole_actor and {{ is_touched('actor_id') }}
+    where is_whole_actor and {{ is_made_now() }}
 ),
 
 -- All that a condemned actor did; what the shop has sold is sold, whatever else came from that address.
@@ -38,7 +38,7 @@ unused_events as (
         actor_id,
         rule
     from {{ ref('int_set_aside_events') }}
-    where {{ is_touched('actor_key') }}
+    where {{ is_made_now() }}
     union all
     select
         actor_key,
@@ -47,7 +47,7 @@ unused_events as (
         actor_id,
         'without_consent' as rule
     from {{ ref('int_refused_events') }}
-    where event_type not in ('purchase', 'refund') and {{ is_touched('actor_key') }}
+    where event_type not in ('purchase', 'refund') and {{ is_made_now() }}
 ),
 
 judged as (

@@ -3,7 +3,7 @@ with consents as (
 ),
 
 identities as (
-    select * from {{ ref('int_identities') }}
+    select * from {{ source('identity', 'identifiers') }}
 ),
 
 deciders as (
@@ -65,3 +65,4 @@ final as (
 )
 
 select * from final
+order by customer_id, purpose, valid_from, consent_id

@@ -7,7 +7,7 @@ with customers as (
 
 orders as (
     select * from {{ ref('int_customer_orders') }}
-    where {{ is_touched('customer_id') }}
+    where {{ is_made_now() }}
 ),
 
 archetypes as (
@@ -24,7 +24,7 @@ first_sessions as (
     where
         session_number <= {{ var('archetype_sessions') }}
         and monster_reason is null
-        and {{ is_touched('customer_id') }}
+        and {{ is_made_now() }}
     group by customer_id
 ),
 
@@ -34,7 +34,7 @@ category_views as (
         category,
         count(*) as count_views
     from {{ ref('int_events') }}
-    where event_type = 'product_view' and category is not null and {{ is_touched('customer_id') }}
+    where event_type = 'product_view' and category is not null and {{ is_made_now() }}
     group by customer_id, category
 ),
 

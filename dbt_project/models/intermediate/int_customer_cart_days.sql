@@ -8,7 +8,7 @@ with events as (
     where
         event_type in ('add_to_cart', 'remove_from_cart', 'purchase')
         and item_id is not null
-        and {{ is_touched('customer_id') }}
+        and {{ is_made_now() }}
 ),
 
 final as (

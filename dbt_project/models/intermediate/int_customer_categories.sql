@@ -2,6 +2,7 @@
 
 with events as (
     select * from {{ ref('int_events') }}
+    where {{ is_made_now() }}
 ),
 
 final as (
@@ -11,7 +12,7 @@ final as (
         count(*) filter (where event_type = 'product_view') as count_views,
         count(*) filter (where event_type = 'purchase') as count_purchases
     from events
-    where event_type in ('product_view', 'purchase') and category is not null and {{ is_touched('customer_id') }}
+    where event_type in ('product_view', 'purchase') and category is not null
     group by customer_id, category
 )
 

@@ -5,17 +5,17 @@
 
 with events as (
     select * from {{ ref('int_events') }}
-    where {{ is_touched('customer_id') }}
+    where {{ is_made_now() }}
 ),
 
 order_lines as (
     select * from {{ ref('int_order_lines') }}
-    where {{ is_touched('customer_id') }}
+    where {{ is_made_now() }}
 ),
 
 refunds as (
     select * from {{ ref('int_refunds') }}
-    where {{ is_touched('customer_id') }}
+    where {{ is_made_now() }}
 ),
 
 event_days as (

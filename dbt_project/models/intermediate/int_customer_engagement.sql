@@ -1,3 +1,5 @@
+{{ config(materialized='view') }}
+
 {% set features = engagement_features() %}
 
 with windows as (

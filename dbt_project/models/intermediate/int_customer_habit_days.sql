@@ -2,7 +2,7 @@
 
 with events as (
     select * from {{ ref('int_events') }}
-    where opens_session and {{ is_touched('customer_id') }}
+    where opens_session and {{ is_made_now() }}
 ),
 
 -- The clock is read once a quarter of an hour and not once an event: that is slow.

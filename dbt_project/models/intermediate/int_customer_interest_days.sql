@@ -2,7 +2,7 @@
 
 with events as (
     select * from {{ ref('int_events') }}
-    where event_type in {{ interest_types() }} and {{ is_touched('customer_id') }} and {{ in_slice('customer_id') }}
+    where event_type in {{ interest_types() }} and {{ is_made_now() }} and {{ in_slice('customer_id') }}
 ),
 
 tiers as (

@@ -1,13 +1,18 @@
+{{ config(materialized='incremental', incremental_strategy='append', pre_hook="{{ forget_day('customer_id') }}") }}
+
 with sightings as (
     select * from {{ ref('int_customer_sightings') }}
+    where {{ is_made_today() }}
 ),
 
 profiles as (
     select * from {{ ref('int_profiles') }}
+    where {{ is_due_today('customer_id') }}
 ),
 
 orders as (
     select * from {{ ref('int_customer_orders') }}
+    where {{ is_made_today() }}
 ),
 
 joined as (

@@ -2,7 +2,7 @@
 
 with orders as (
     select * from {{ ref('int_orders') }}
-    where {{ is_touched('customer_id') }}
+    where {{ is_made_now() }}
 ),
 
 totals as (

@@ -8,7 +8,7 @@ with events as (
         min(known_date) over (partition by session_id)
         = max(known_date) over (partition by session_id) as is_known_at_once
     from {{ ref('int_events') }}
-    where opens_session and {{ is_touched('customer_id') }} and {{ in_slice('customer_id') }}
+    where opens_session and {{ is_made_now() }} and {{ in_slice('customer_id') }}
 ),
 
 known_at_once as (

@@ -8,7 +8,7 @@ with events as (
         *,
         {{ place_of('occurred_at', 'event_id') }} as place
     from {{ ref('int_events') }}
-    where {{ is_touched('customer_id') }}
+    where {{ is_made_now() }}
 ),
 
 sightings as (

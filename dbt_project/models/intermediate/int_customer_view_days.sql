@@ -2,7 +2,7 @@
 
 with events as (
     select * from {{ ref('int_events') }}
-    where opens_session and {{ is_touched('customer_id') }} and {{ in_slice('customer_id') }}
+    where opens_session and {{ is_made_now() }} and {{ in_slice('customer_id') }}
 ),
 
 -- What follows an event changes when an event between the two comes to be known later: each session is read as it was

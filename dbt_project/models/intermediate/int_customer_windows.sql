@@ -1,3 +1,6 @@
+{# A sum for each count and window takes more memory than the days. #}
+{{ config(meta={'memory_share': 2}) }}
+
 {% set counts = ["count_active_days", "count_events"] + (counted_types().keys() | list) + ["count_orders"] %}
 {% set amounts = ["gross_value", "discount_value", "refunded_value", "ordered_quantity", "refunded_quantity"] %}
 

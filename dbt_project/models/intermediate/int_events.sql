@@ -10,19 +10,22 @@ with events as (
 ),
 
 bots as (
-    select actor_id from {{ ref('int_bots') }} where is_whole_actor
+    select actor_id from {{ ref('int_bots') }} where is_whole_actor and {{ is_made_now() }}
 ),
 
 identities as (
     select * from {{ ref('int_identities') }}
+    where {{ is_made_now() }}
 ),
 
 borrowed_visits as (
     select * from {{ ref('int_borrowed_visits') }}
+    where {{ is_made_now() }}
 ),
 
 refused as (
     select event_id from {{ ref('int_refused_events') }}
+    where {{ is_made_now() }}
 ),
 
 -- Without consent an order is what was bought; how its buyer came to it, and all else that they did, is not used.

@@ -1,5 +1,8 @@
+{{ config(materialized='incremental', incremental_strategy='append', pre_hook="{{ forget_touched('customer_id') }}") }}
+
 with identifiers as (
     select * from {{ source('identity', 'identifiers') }}
+    where {{ is_touched('customer_id') }}
 ),
 
 final as (

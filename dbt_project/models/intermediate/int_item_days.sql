@@ -1,4 +1,12 @@
-{# Sums over customers: an increment takes away what touched customers had added before, and adds what they add now. #}
+{# Sums over customers: an increment takes away what touched customers had added before, and adds what they add now.
+   Days of an item of which nothing is left are taken away at last. #}
+{{ config(
+    materialized='incremental',
+    incremental_strategy='delete+insert',
+    unique_key=['item_id', 'event_date'],
+    post_hook="{% if is_increment() %}delete from {{ this }} where count_views + count_carts + count_wishlists = 0{% endif %}",
+) }}
+
 with events as (
     {{ signed_rows('int_events', 'intermediate') }}
 ),
@@ -17,7 +25,7 @@ customer_item_days as (
     group by item_id, event_date, customer_id, sign
 ),
 
-item_days as (
+changes as (
     select
         item_id,
         event_date,
@@ -28,9 +36,15 @@ item_days as (
         sum(sign) filter (where count_carts > 0) as cart_days
     from customer_item_days
     group by item_id, event_date
+),
+
+item_days as (
+    select * from changes
     {% if is_increment() -%}
         union all
-        select * from {{ formerly('intermediate', 'int_item_days') }}
+        select former_days.*
+        from (select * from {{ formerly('intermediate', 'int_item_days') }}) as former_days
+        semi join changes on former_days.item_id = changes.item_id and former_days.event_date = changes.event_date
     {%- endif %}
 ),
 
@@ -43,7 +57,7 @@ final as (
     {% endfor %}
     from item_days
     group by item_id, event_date
-    having sum(count_views + count_carts + count_wishlists) > 0
+    {{ '' if is_increment() else 'having sum(count_views + count_carts + count_wishlists) > 0' }}
 )
 
 select * from final

@@ -11,33 +11,36 @@ with described as (
 ),
 
 told as (
-    select
-        file_id,
-        event_id,
-        occurred_at,
-        received_at,
-        item_id,
-        title,
-        category,
-        brand,
-        price,
-        currency
-    from {{ ref('stg_events') }}
-    where not is_bot and event_type != 'refund'
-    union all
-    select
-        file_id,
-        order_line_id as event_id,
-        ordered_at as occurred_at,
-        received_at,
-        item_id,
-        title,
-        category,
-        brand,
-        price,
-        currency
-    from {{ ref('stg_orders') }}
-    where line_type = 'sale' and not is_test
+    {% for condition in sighted_anew() -%}
+        select
+            file_id,
+            event_id,
+            occurred_at,
+            received_at,
+            item_id,
+            title,
+            category,
+            brand,
+            price,
+            currency
+        from {{ ref('stg_events') }}
+        where not is_bot and event_type != 'refund' and {{ condition }}
+        union all
+        select
+            file_id,
+            order_line_id as event_id,
+            ordered_at as occurred_at,
+            received_at,
+            item_id,
+            title,
+            category,
+            brand,
+            price,
+            currency
+        from {{ ref('stg_orders') }}
+        where line_type = 'sale' and not is_test and {{ condition }}
+        {{ "union all" if not loop.last }}
+    {% endfor %}
 ),
 
 events as (
@@ -45,7 +48,6 @@ events as (
     where
         item_id is not null
         and item_id not in (select described.item_id from described)
-        and {{ is_sighted_anew() }}
 ),
 
 stamps as (

@@ -10,7 +10,7 @@ with purchases as (
         ) as resolved_order_id,
         coalesce(line_amount, {{ product('original_price', 'quantity') }}, 0) as original_value
     from {{ ref('int_events') }}
-    where event_type = 'purchase' and {{ is_touched('customer_id') }}
+    where event_type = 'purchase' and {{ is_made_now() }}
 ),
 
 lines as (

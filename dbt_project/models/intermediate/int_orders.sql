@@ -2,7 +2,7 @@
 
 with order_lines as (
     select * from {{ ref('int_order_lines') }}
-    where {{ is_touched('customer_id') }}
+    where {{ is_made_now() }}
 ),
 
 refunds as (
@@ -11,7 +11,7 @@ refunds as (
         sum(refunded_quantity) as refunded_quantity,
         sum(refunded_value) as refunded_value
     from {{ ref('int_refunds') }}
-    where {{ is_touched('customer_id') }}
+    where {{ is_made_now() }}
     group by order_id
 ),
 

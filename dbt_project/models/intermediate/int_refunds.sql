@@ -6,7 +6,7 @@ with refunds as (
         -- Of the order as a whole, by an amount and not by its pieces.
         item_id is null and original_price is not null as is_amount
     from {{ ref('int_events') }}
-    where event_type = 'refund' and {{ is_touched('customer_id') }}
+    where event_type = 'refund' and {{ is_made_now() }}
 ),
 
 -- The pieces of one item in one order stand in a row, the latest line first; refunds take them from the front.
@@ -19,7 +19,7 @@ lines as (
             rows between unbounded preceding and current row
         ) as last_piece
     from {{ ref('int_order_lines') }}
-    where quantity > 0 and {{ is_touched('customer_id') }}
+    where quantity > 0 and {{ is_made_now() }}
 ),
 
 order_items as (

@@ -7,6 +7,7 @@
 
 with borrowed_visits as (
     select * from {{ ref('int_borrowed_visits') }}
+    where {{ is_made_now() }}
 ),
 
 decisions as (

@@ -1,3 +1,11 @@
+{# As in int_customer_features: replaces exactly the run's cut-off dates. #}
+{{ config(
+    materialized='incremental',
+    incremental_strategy='append',
+    full_refresh=false,
+    pre_hook="{{ forget_cutoff_dates() }}",
+) }}
+
 with buyers as (
     select * from {{ ref('int_buyers') }}
 ),

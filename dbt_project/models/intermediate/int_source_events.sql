@@ -10,7 +10,7 @@ set_aside as (
 
 untracked as (
     select * from {{ ref('int_untracked_events') }}
-    where {{ is_touched('record_key') }}
+    where {{ is_made_now() }}
 ),
 
 final as (

@@ -23,18 +23,18 @@ with records as (
                 *
             from ({{ changed_rows('raw', entity, columns[entity]) }})
             union all
+            select
+                '{{ entity }}' as entity,
+                {{ columns[entity] }}
+            from {{ source('raw', entity) }}
+            where received_at > {{ since_as_of() }}
+            union all
         {%- endif %}
         select
             '{{ entity }}' as entity,
             {{ columns[entity] }}
         from {{ source('raw', entity) }}
-        where
-            {% if is_increment() -%}
-                coalesce(received_at, {{ happened_at[entity] }}) > {{ since_as_of() }}
-                or {{ happened_at[entity] }} >= {{ since_as_of() }}
-            {%- else -%}
-                false
-            {%- endif %}
+        where {{ happened_at[entity] ~ ' >= ' ~ since_as_of() if is_increment() else 'false' }}
         {{ "union all" if not loop.last }}
     {% endfor %}
 ),

@@ -9,7 +9,7 @@ links as (
 ),
 
 identities as (
-    select * from {{ ref('int_identities') }}
+    select * from {{ source('identity', 'identifiers') }}
 ),
 
 consents as (
@@ -39,19 +39,37 @@ shared_devices as (
     where cut_reason is not null
 ),
 
-{% set decided = "customer_id, state" %}
-{% set deciding = "is_current and purpose = '" ~ var('behaviour_purpose') ~ "'" %}
 decisions as (
     (
-        select {{ decided }} from consents where {{ deciding }}
+        select
+            customer_id,
+            purpose,
+            state
+        from consents
+        where is_current
         except
-        select {{ decided }} from {{ formerly('intermediate', 'int_consents') }} where {{ deciding }}
+        select
+            customer_id,
+            purpose,
+            state
+        from {{ formerly('intermediate', 'int_consents') }}
+        where is_current
     )
     union all
     (
-        select {{ decided }} from {{ formerly('intermediate', 'int_consents') }} where {{ deciding }}
+        select
+            customer_id,
+            purpose,
+            state
+        from {{ formerly('intermediate', 'int_consents') }}
+        where is_current
         except
-        select {{ decided }} from consents where {{ deciding }}
+        select
+            customer_id,
+            purpose,
+            state
+        from consents
+        where is_current
     )
 ),
 
@@ -104,7 +122,8 @@ rates as (
     group by currency
 ),
 
-former_events as (
+-- Read only where something else is known of an item, a price tier or a rate.
+former_events as not materialized (
     select
         customer_id,
         item_id,
