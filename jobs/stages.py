@@ -36,6 +36,11 @@ _CODE_PATTERNS = (
 _RUN_ID_LENGTH = 16  # 64 bits: no two runs of one lake meet
 
 
+def last_day_of(as_of: datetime) -> date:
+    """The last day (UTC) that a point in time, which is exclusive, has seen any of."""
+    return (as_of.astimezone(UTC) - timedelta(microseconds=1)).date()
+
+
 @dataclass(frozen=True)
 class StageRequest:
     """What a stage is asked to compute.
@@ -59,7 +64,7 @@ class StageRequest:
     @property
     def as_of_date(self) -> date:
         """The last day that `as_of` has seen any of: the key of partitions."""
-        return (self.as_of.astimezone(UTC) - timedelta(microseconds=1)).date()
+        return last_day_of(self.as_of)
 
 
 @dataclass(frozen=True)

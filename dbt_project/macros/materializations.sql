@@ -51,7 +51,7 @@
 {%- endmacro %}
 
 
-{# An increment works on few customers, but for a new cut-off date on all of them. A model that holds less than all columns of their
+{# An increment works on few customers, but for a new cut-off date on all of them. A model that holds more or less than all columns of their
    events says how much (`memory_share`). #}
 {% macro count_slices() -%}
     {%- set is_small = is_increment() and not unbuilt_dates() -%}

@@ -7,7 +7,7 @@ every table is replaced. `ops.builds` is the record; dbt writes the id of a buil
 
 import json
 import logging
-from datetime import UTC, date, datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import duckdb
@@ -16,7 +16,7 @@ import polars as pl
 from jobs.keys import find_ring
 from jobs.lake import append_rows, connect, create_tables, transact
 from jobs.settings import Settings
-from jobs.stages import code_digest, digest_of
+from jobs.stages import code_digest, digest_of, last_day_of
 
 logger = logging.getLogger(__name__)
 
@@ -65,7 +65,7 @@ def plan_build(
         "since_snapshot": min(last["source_snapshot"] + 1, latest),
         "built_snapshot": last["built_snapshot"],
         "since_as_of": last["as_of"].isoformat(),
-        "is_same_day": _last_day(last["as_of"]) == _last_day(as_of),
+        "is_same_day": last_day_of(last["as_of"]) == last_day_of(as_of),
         "built_dates": built,
     }
 
@@ -88,11 +88,6 @@ def record_build(settings: Settings, run_id: str, variables: dict[str, Any]) -> 
         append_rows(con, "ops.builds", pl.DataFrame(row))
 
     transact(settings, write, message=f"build {run_id}")
-
-
-def _last_day(as_of: datetime) -> date:
-    """The last day that a point in time has seen any of, as dbt's macro `as_of_date`."""
-    return (as_of.astimezone(UTC) - timedelta(microseconds=1)).date()
 
 
 def _basis(con: duckdb.DuckDBPyConnection, variables: dict[str, Any]) -> str:

@@ -6,7 +6,7 @@
     on_schema_change='append_new_columns',
     full_refresh=false,
     pre_hook="{{ forget_features() }}",
-    meta={'memory_share': 0.5},
+    meta={'memory_share': 0.75},
 ) }}
 
 {% set counts = ["count_active_days", "count_events"] + (counted_types().keys() | list) + ["count_orders"] %}
