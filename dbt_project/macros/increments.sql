@@ -111,6 +111,19 @@
 {%- endmacro %}
 
 
+{# The rows, of those for which a condition holds, that one of two relations has and the other has not. #}
+{% macro differing_rows(one, other, columns, condition) -%}
+    {%- for left, right in [(one, other), (other, one)] -%}
+        (
+            select {{ columns | join(', ') }} from {{ left }} where {{ condition }}
+            except
+            select {{ columns | join(', ') }} from {{ right }} where {{ condition }}
+        )
+        {{ "union all" if not loop.last }}
+    {% endfor -%}
+{%- endmacro %}
+
+
 {# The rows that came into a table of Python's, or went, since the last build began. #}
 {% macro changed_rows(schema, table, columns) -%}
     {%- set span = var('since_snapshot') ~ ', ' ~ var('until_snapshot') -%}

@@ -51,16 +51,17 @@
 {%- endmacro %}
 
 
-{# An increment works on few customers, but for a new cut-off date on all of them. A model that holds more or less than all columns of their
-   events says how much (`memory_share`). #}
+{# An increment works on few customers, but for a new cut-off date on all of them. A model that holds more or less than all columns
+   of their events says how much (`memory_share`). #}
 {% macro count_slices() -%}
     {%- set is_small = is_increment() and not unbuilt_dates() -%}
     {%- if is_small or slice_condition(1, 0) not in model['compiled_code'] -%}
         {{ return(1) }}
     {%- endif -%}
+    {%- set bytes = var('slice_event_bytes') ~ ' * ' ~ config.get('meta').get('memory_share', 1) -%}
     {%- set found = run_query(
-        "select cast(ceil(count(*) * " ~ var('slice_event_bytes') ~ " * " ~ config.get('meta').get('memory_share', 1) ~ " / parse_formatted_bytes(current_setting('memory_limit')))"
-        ~ " as bigint) from " ~ target.database ~ ".raw.events"
+        "select cast(ceil(count(*) * " ~ bytes ~ " / parse_formatted_bytes(current_setting('memory_limit'))) as bigint)"
+        ~ " from " ~ target.database ~ ".raw.events"
     ) -%}
     {{ return([1, found.rows[0][0]] | max) }}
 {%- endmacro %}

@@ -40,52 +40,12 @@ shared_devices as (
 ),
 
 decisions as (
-    (
-        select
-            customer_id,
-            purpose,
-            state
-        from consents
-        where is_current
-        except
-        select
-            customer_id,
-            purpose,
-            state
-        from {{ formerly('intermediate', 'int_consents') }}
-        where is_current
-    )
-    union all
-    (
-        select
-            customer_id,
-            purpose,
-            state
-        from {{ formerly('intermediate', 'int_consents') }}
-        where is_current
-        except
-        select
-            customer_id,
-            purpose,
-            state
-        from consents
-        where is_current
-    )
+    {{ differing_rows('consents', formerly('intermediate', 'int_consents'), ['customer_id', 'purpose', 'state'], 'is_current') }}
 ),
 
 -- What is known of an item is another thing than before.
 changed_items as (
-    (
-        select * from item_versions where attribute != 'price'
-        except
-        select * from {{ formerly('intermediate', 'int_item_versions') }} where attribute != 'price'
-    )
-    union all
-    (
-        select * from {{ formerly('intermediate', 'int_item_versions') }} where attribute != 'price'
-        except
-        select * from item_versions where attribute != 'price'
-    )
+    {{ differing_rows('item_versions', formerly('intermediate', 'int_item_versions'), ['*'], "attribute != 'price'") }}
 ),
 
 -- That a span ends where the next begins is no change of its own.
